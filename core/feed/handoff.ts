@@ -1,0 +1,53 @@
+// The handoff between agent and daemon: one JSON object per line over a unix stream socket on which the agent listens.
+// The agent opens with `state` (everything) and sends changes after it; the daemon acknowledges by `seq`.
+import type { CompiledDelta, RefusedResource } from '../model/types.ts'
+
+/** A workload of this host whose namespace the daemon serves. */
+export interface LocalWorkload {
+  /** uid of the compiled Workload. */
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  /** SPIFFE URI of the workload. */
+  readonly identity: string
+  readonly addresses: readonly string[]
+  /** A bind mount of the network namespace, and its inode, which the daemon checks after opening it. */
+  readonly netns: { readonly path: string; readonly inode: number }
+  /** Resolvers of the workload, `ip` or `ip:port`, for names that are not the mesh's. */
+  readonly nameservers: readonly string[]
+}
+
+export type HandoffToDaemon =
+  /** First message after connect: everything. Local workloads that it lacks are stopped (drained). */
+  | {
+      readonly type: 'state'
+      readonly seq: number
+      readonly delta: CompiledDelta
+      readonly bundle: string
+      readonly workloads: readonly LocalWorkload[]
+    }
+  | { readonly type: 'delta'; readonly seq: number; readonly delta: CompiledDelta }
+  | { readonly type: 'bundle'; readonly seq: number; readonly bundle: string }
+  /** Acknowledged once the listeners are open: only then does the agent install the redirection. */
+  | { readonly type: 'workload-add'; readonly seq: number; readonly workload: LocalWorkload }
+  /** Listeners close, live connections drain. */
+  | { readonly type: 'workload-remove'; readonly seq: number; readonly uid: string }
+  | { readonly type: 'certificate'; readonly id: number; readonly chain: string; readonly bundle: string }
+  | {
+      readonly type: 'certificate-error'
+      readonly id: number
+      readonly code: string
+      readonly reason: string
+      readonly retryable: boolean
+    }
+
+export type HandoffToAgent =
+  | { readonly type: 'hello'; readonly build: string; readonly pid: number }
+  | {
+      readonly type: 'ack'
+      readonly seq: number
+      readonly refused: readonly RefusedResource[]
+      /** uid → reason, for workloads whose listeners could not be opened. */
+      readonly failed: Readonly<Record<string, string>>
+    }
+  | { readonly type: 'csr'; readonly id: number; readonly identity: string; readonly csr: string }
