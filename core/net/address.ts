@@ -58,7 +58,7 @@ export function parseSocketAddress(text: string): SocketAddress | undefined {
 
 /** 4 or 16 bytes of a canonical address, network order. */
 export function addressBytes(address: string): Uint8Array {
-  if (!address.includes(':')) return Uint8Array.from(address.split('.'), Number)
+  if (!address.includes(':')) return ipv4Bytes(address)
   const bytes = new Uint8Array(16)
   const [head = '', tail] = address.split('::')
   const left = groupsOf(head)
@@ -69,6 +69,24 @@ export function addressBytes(address: string): Uint8Array {
   right.forEach((group, index) => {
     writeGroup(bytes, 8 - right.length + index, group)
   })
+  return bytes
+}
+
+/** By hand: every lookup by address begins here. */
+function ipv4Bytes(address: string): Uint8Array {
+  const bytes = new Uint8Array(4)
+  let index = 0
+  let part = 0
+  for (let at = 0; at < address.length; at += 1) {
+    const digit = address.charCodeAt(at) - 48
+    if (digit >= 0) part = part * 10 + digit
+    else {
+      bytes[index] = part
+      index += 1
+      part = 0
+    }
+  }
+  bytes[index] = part
   return bytes
 }
 
@@ -89,4 +107,13 @@ function writeGroup(bytes: Uint8Array, index: number, group: number): void {
 /** 127.0.0.0/8 and ::1. */
 export function isLoopback(address: string): boolean {
   return address === '::1' || (address.startsWith('127.') && !address.includes(':'))
+}
+
+/** Canonical text of 4 or 16 bytes in network order; IPv4-mapped bytes come out as IPv4. */
+export function addressText(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join('.')
+  const groups: string[] = []
+  for (let index = 0; index < 16; index += 2)
+    groups.push((((bytes[index] ?? 0) << 8) | (bytes[index + 1] ?? 0)).toString(16))
+  return canonicalAddress(groups.join(':'))!
 }
