@@ -1,0 +1,123 @@
+// Where a connection that a workload opens goes: through a tunnel, in plaintext, or nowhere. Pure; the daemon's outbound
+// path asks for every connection, `explain` asks the same function.
+import { MeshError } from '../base/errors.ts'
+import { workloadIdentity } from '../model/canonical.ts'
+import { capturePorts, ports } from '../model/ports.ts'
+import { type Snapshot, serviceKey } from '../model/snapshot.ts'
+import type { Service, Workload } from '../model/types.ts'
+import { familyOf, formatSocketAddress, isLoopback, type SocketAddress } from '../net/address.ts'
+import { pickEndpoint } from './balance.ts'
+
+export interface RouteRequest {
+  readonly source: Workload
+  /** Where the application believes to connect; canonical. */
+  readonly destination: SocketAddress
+  /** [0, 1). */
+  readonly random: () => number
+  /** uids of endpoints that were tried already, for a retry. */
+  readonly exclude?: ReadonlySet<string> | undefined
+}
+
+export type RouteDecision =
+  | {
+      readonly kind: 'tunnel'
+      readonly workload: Workload
+      readonly service?: Service
+      /** `:authority` of the CONNECT. */
+      readonly target: SocketAddress
+      /** Where to dial. */
+      readonly peer: SocketAddress
+      /** SPIFFE URIs of which the peer must present one. */
+      readonly expectedIdentities: readonly string[]
+    }
+  | {
+      readonly kind: 'plain'
+      readonly target: SocketAddress
+      readonly workload?: Workload
+      readonly service?: Service
+    }
+  | { readonly kind: 'refuse'; readonly error: MeshError; readonly service?: Service }
+
+/**
+ * Virtual IPs come first, then addresses of workloads; what is neither passes in plaintext to where it was going, except
+ * into the range of the virtual IPs (nothing outside the mesh is meant by those) and back into the proxy itself.
+ */
+export function route(snapshot: Snapshot, request: RouteRequest): RouteDecision {
+  const { destination } = request
+  const { address } = destination
+  if (isLoopback(address) || address === '0.0.0.0' || address === '::') return loop(destination)
+  const service = snapshot.serviceByVip(address)
+  if (service !== undefined) return toService(snapshot, service, request)
+  const workload = snapshot.workloadByAddress(address)
+  if (isOwnPort(request.source, workload, destination)) return loop(destination)
+  if (workload !== undefined) return toWorkload(workload, destination)
+  if (snapshot.isVirtual(address)) {
+    return refuse(
+      'NO_ENDPOINT',
+      `${address} is a virtual IP of no service: was the service deleted or its name cached?`,
+    )
+  }
+  return { kind: 'plain', target: destination }
+}
+
+function toService(snapshot: Snapshot, service: Service, request: RouteRequest): RouteDecision {
+  const { destination, random, exclude, source } = request
+  const key = serviceKey(service)
+  if (service.waypoint !== undefined) return waypointMissing(`service ${key}`, service.waypoint, service)
+  if (!service.ports.some(({ port }) => port === destination.port)) {
+    const known = service.ports.map(({ port }) => port).join(', ')
+    return refuse('UNKNOWN_PORT', `service ${key} has no port ${destination.port}, only ${known || 'none'}`, service)
+  }
+  const family = familyOf(destination.address)
+  const members = snapshot.endpointsOf(key)
+  const endpoint = pickEndpoint(members, { service: key, port: destination.port, family, random, exclude })
+  if (endpoint === undefined) {
+    const tried = exclude === undefined || exclude.size === 0 ? '' : `, ${exclude.size} tried already`
+    const found = `${members.length} known${tried}`
+    return refuse(
+      'NO_ENDPOINT',
+      `service ${key} has no healthy endpoint for port ${destination.port} (${found})`,
+      service,
+    )
+  }
+  if (isOwnPort(source, endpoint.workload, endpoint.target)) return loop(endpoint.target, service)
+  return toWorkload(endpoint.workload, endpoint.target, service)
+}
+
+function toWorkload(workload: Workload, target: SocketAddress, service?: Service): RouteDecision {
+  // A service's traffic does not consult the endpoint's own waypoint (Istio's rule); the service's was handled before.
+  if (service === undefined && workload.waypoint !== undefined) {
+    return waypointMissing(`workload ${workload.namespace}/${workload.name}`, workload.waypoint)
+  }
+  const via = service === undefined ? { workload } : { workload, service }
+  if (workload.protocol === 'TCP') return { kind: 'plain', target, ...via }
+  const expectedIdentities = [...new Set([workloadIdentity(workload), ...(service?.identities ?? [])])]
+  const peer = { address: target.address, port: ports.hbone }
+  return { kind: 'tunnel', target, peer, expectedIdentities, ...via }
+}
+
+/** Ports of the proxy on an address where one listens: the source's own, and those of captured workloads. */
+function isOwnPort(source: Workload, workload: Workload | undefined, destination: SocketAddress): boolean {
+  if (!capturePorts.has(destination.port)) return false
+  if (source.addresses.includes(destination.address)) return true
+  return workload !== undefined && (workload.enrolled || workload.protocol === 'HBONE')
+}
+
+function loop(destination: SocketAddress, service?: Service): RouteDecision {
+  const where = formatSocketAddress(destination)
+  return refuse(
+    'LOOP_REFUSED',
+    `${where} is the mesh proxy itself or loopback: a captured connection never goes there`,
+    service,
+  )
+}
+
+/** Until layer 7 is served, going around a waypoint would skip its policy. */
+function waypointMissing(what: string, waypoint: string, service?: Service): RouteDecision {
+  return refuse('NO_ENDPOINT', `${what} wants waypoint ${waypoint}, which this proxy cannot reach`, service)
+}
+
+function refuse(code: ConstructorParameters<typeof MeshError>[0], message: string, service?: Service): RouteDecision {
+  const error = new MeshError(code, message)
+  return service === undefined ? { kind: 'refuse', error } : { kind: 'refuse', error, service }
+}

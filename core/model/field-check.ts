@@ -1,0 +1,168 @@
+// Holds a value against its field table: types, required and unknown fields, value rules. Knows no kind; validate.ts calls it.
+import type { Field, IntegerField, ListField, MapField, ObjectField, Path, ProblemReason } from './fields/field.ts'
+import { clip } from './fields/rules.ts'
+import { type Problem, problemAt } from './problem.ts'
+import { didYouMean } from './suggest.ts'
+
+/** A hostile object may be wrong in a million places; nobody reads more than these. */
+const maxProblems = 100
+
+export interface CheckOptions {
+  /** Version of the kind, for fields that not every version has. */
+  readonly version: string
+  readonly nulls: 'absent' | 'refused'
+}
+
+export class Check {
+  readonly problems: Problem[] = []
+  readonly #options: CheckOptions
+
+  constructor(options: CheckOptions) {
+    this.#options = options
+  }
+
+  report(at: Path, message: string, reason: ProblemReason = 'invalid'): void {
+    if (this.problems.length < maxProblems) this.problems.push(problemAt(at, message, reason))
+  }
+
+  /** Checks one value that is present. */
+  field(value: unknown, field: Field, at: Path): void {
+    if (this.problems.length >= maxProblems) return
+    if (value === null) {
+      this.report(at, 'has no value: remove it, or give it one', 'type')
+      return
+    }
+    if (field.use.kind === 'refused') {
+      this.report(at, field.use.text, 'refused')
+      return
+    }
+    this.#typed(value, field, at)
+  }
+
+  #typed(value: unknown, field: Field, at: Path): void {
+    if (field.type === 'object') this.#object(value, field, at)
+    else if (field.type === 'list') this.#list(value, field, at)
+    else if (field.type === 'map') this.#map(value, field, at)
+    else if (field.type === 'string') this.#string(value, field.check, at)
+    else if (field.type === 'integer') this.#integer(value, field, at)
+    else if (field.type === 'enum') this.#enum(value, field.values, at)
+    else if (field.type === 'int-or-string') this.#intOrString(value, field.check, at)
+    else if (typeof value !== 'boolean') this.#wrongType('true or false', value, at)
+  }
+
+  #wrongType(expected: string, value: unknown, at: Path): void {
+    this.report(at, `must be ${expected}, found ${describe(value)}`, 'type')
+  }
+
+  #string(value: unknown, check: ((value: string) => string | undefined) | undefined, at: Path): void {
+    if (typeof value !== 'string') {
+      const hint = typeof value === 'number' || typeof value === 'boolean' ? `; write "${value}" in quotes` : ''
+      this.report(at, `must be a string, found ${describe(value)}${hint}`, 'type')
+      return
+    }
+    this.#complain(check?.(value), at)
+  }
+
+  #complain(wrong: string | undefined, at: Path): void {
+    if (wrong !== undefined) this.report(at, wrong)
+  }
+
+  #integer(value: unknown, field: IntegerField, at: Path): void {
+    if (typeof value !== 'number' || !Number.isInteger(value)) {
+      this.#wrongType('a whole number', value, at)
+    } else if (value < field.min || value > field.max) {
+      this.report(at, `${value} is out of range: ${field.min} to ${field.max}`)
+    }
+  }
+
+  #enum(value: unknown, values: readonly string[], at: Path): void {
+    if (typeof value !== 'string') this.#wrongType(`one of ${values.join(', ')}`, value, at)
+    else if (!values.includes(value)) {
+      this.report(at, `"${clip(value)}" is not one of ${values.join(', ')}${didYouMean(value, values)}`, 'unsupported')
+    }
+  }
+
+  #intOrString(value: unknown, check: ((value: number | string) => string | undefined) | undefined, at: Path): void {
+    if (typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value))) {
+      this.#complain(check?.(value), at)
+    } else this.#wrongType('a whole number or a string', value, at)
+  }
+
+  #list(value: unknown, field: ListField, at: Path): void {
+    if (!Array.isArray(value)) {
+      this.#wrongType('a list', value, at)
+      return
+    }
+    this.#count(value.length, field, at)
+    for (const [index, item] of value.entries()) this.field(item, field.item, [...at, index])
+  }
+
+  #count(count: number, field: ListField | MapField, at: Path): void {
+    if (count < (field.minItems ?? 0)) this.report(at, 'is empty: remove it, or name at least one', 'required')
+    if (count > (field.maxItems ?? Number.POSITIVE_INFINITY)) {
+      this.report(at, `has ${count} entries, at most ${field.maxItems} are allowed`)
+    }
+  }
+
+  #map(value: unknown, field: MapField, at: Path): void {
+    if (!isObject(value)) {
+      this.#wrongType('an object', value, at)
+      return
+    }
+    const entries = Object.entries(value)
+    this.#count(entries.length, field, at)
+    for (const [key, entry] of entries) {
+      this.#complain(field.key?.(key), [...at, key])
+      this.field(entry, field.value, [...at, key])
+    }
+  }
+
+  #object(value: unknown, field: ObjectField, at: Path): void {
+    if (!isObject(value)) {
+      this.#wrongType('an object', value, at)
+      return
+    }
+    const before = this.problems.length
+    const present = this.#presentFields(value, field, at)
+    for (const [name, inner] of Object.entries(field.fields)) {
+      if (inner.required === true && !Object.hasOwn(present, name))
+        this.report([...at, name], 'is required', 'required')
+    }
+    if (this.problems.length > before) return
+    for (const check of field.checks ?? []) {
+      check(present, (path, message, reason) => this.report([...at, ...path], message, reason))
+    }
+  }
+
+  #presentFields(value: Readonly<Record<string, unknown>>, field: ObjectField, at: Path): Record<string, unknown> {
+    const present: Record<string, unknown> = {}
+    for (const [name, entry] of Object.entries(value)) {
+      const inner = Object.hasOwn(field.fields, name) ? field.fields[name] : undefined
+      if (inner === undefined || inner.versions?.includes(this.#options.version) === false) {
+        this.report(
+          [...at, name],
+          `unknown field "${clip(name)}"${didYouMean(name, Object.keys(field.fields))}`,
+          'unknown',
+        )
+      } else if (entry !== undefined && (entry !== null || this.#options.nulls === 'refused')) {
+        present[name] = entry
+        this.field(entry, inner, [...at, name])
+      }
+    }
+    return present
+  }
+}
+
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What was found, in words: `the number 8080`, `a list`. */
+export function describe(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'string') return `the string "${clip(value)}"`
+  if (typeof value === 'number' || typeof value === 'bigint') return `the number ${value}`
+  if (typeof value === 'boolean') return String(value)
+  return 'an object'
+}

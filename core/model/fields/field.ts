@@ -1,0 +1,146 @@
+// The vocabulary of field tables: what a field is called, what it may hold and what Culvert does with it. Each kind writes one
+// table with these builders; validation (../field-check.ts), conditions (../ignored.ts) and types (`ValueOf`) come from it.
+
+/** What Culvert does with a field that somebody set. */
+export type FieldUse =
+  /** Takes effect at `where`. `except` names values of the field that do not, with the text for status. */
+  | { readonly kind: 'enforced'; readonly where: string; readonly except?: (value: unknown) => string | undefined }
+  /** Needs layer 7: a layer-4 rule that carries it fails closed (ALLOW rules are dropped, DENY rules widened). */
+  | { readonly kind: 'layer7'; readonly text: string }
+  /** Accepted without effect; `text` goes to `status.conditions`. */
+  | { readonly kind: 'ignored'; readonly text: string }
+  /** Not accepted: setting the field is an error with this text. */
+  | { readonly kind: 'refused'; readonly text: string }
+
+/** Returns what is wrong with a value of the right type, or undefined. */
+export type ValueCheck<Value> = (value: Value) => string | undefined
+
+/** Where a cross-field check reports: a path below the object, and what is wrong. */
+export type Report = (path: Path, message: string, reason?: ProblemReason) => void
+
+export type Path = readonly (string | number)[]
+
+export type ProblemReason = 'required' | 'unknown' | 'type' | 'invalid' | 'unsupported' | 'duplicate' | 'refused'
+
+/** A check over several fields of one object whose fields have the right types. */
+export type ObjectCheck = (value: Readonly<Record<string, unknown>>, report: Report) => void
+
+interface FieldBase {
+  /** One sentence for the documentation. */
+  readonly text: string
+  readonly use: FieldUse
+  readonly required?: boolean
+  /** Versions of the kind that have this field; all where absent. */
+  readonly versions?: readonly string[]
+}
+
+export interface StringField extends FieldBase {
+  readonly type: 'string'
+  readonly check?: ValueCheck<string>
+}
+
+/** A whole number between `min` and `max`, both included. */
+export interface IntegerField extends FieldBase {
+  readonly type: 'integer'
+  readonly min: number
+  readonly max: number
+}
+
+export interface BooleanField extends FieldBase {
+  readonly type: 'boolean'
+}
+
+export interface EnumField<Values extends string = string> extends FieldBase {
+  readonly type: 'enum'
+  readonly values: readonly Values[]
+}
+
+/** Kubernetes IntOrString: a port number or the name of one. */
+export interface IntOrStringField extends FieldBase {
+  readonly type: 'int-or-string'
+  readonly check?: ValueCheck<number | string>
+}
+
+export interface ListField<Item extends Field = Field> extends FieldBase {
+  readonly type: 'list'
+  readonly item: Item
+  readonly minItems?: number
+  readonly maxItems?: number
+}
+
+export interface MapField<Value extends Field = Field> extends FieldBase {
+  readonly type: 'map'
+  readonly value: Value
+  readonly key?: ValueCheck<string>
+  readonly minItems?: number
+  readonly maxItems?: number
+}
+
+export interface ObjectField<Fields extends FieldTable = FieldTable> extends FieldBase {
+  readonly type: 'object'
+  readonly fields: Fields
+  readonly checks?: readonly ObjectCheck[]
+}
+
+/** Any field; the parameters of the single types only serve `ValueOf`. */
+export type Field =
+  | StringField
+  | IntegerField
+  | BooleanField
+  | EnumField
+  | IntOrStringField
+  | ListField
+  | MapField
+  | ObjectField
+
+export interface FieldTable {
+  readonly [name: string]: Field
+}
+
+/** The TypeScript type of what a field holds, once validated. */
+export type ValueOf<F> = F extends { type: 'string' }
+  ? string
+  : F extends { type: 'integer' }
+    ? number
+    : F extends { type: 'boolean' }
+      ? boolean
+      : F extends { type: 'enum'; values: readonly (infer Value)[] }
+        ? Value
+        : F extends { type: 'int-or-string' }
+          ? number | string
+          : F extends { type: 'list'; item: infer Item }
+            ? readonly ValueOf<Item>[]
+            : F extends { type: 'map'; value: infer Value }
+              ? Readonly<Record<string, ValueOf<Value>>>
+              : F extends { type: 'object'; fields: infer Fields }
+                ? ObjectOf<Fields>
+                : never
+
+type RequiredNames<Fields> = {
+  [Name in keyof Fields]: Fields[Name] extends { required: true } ? Name : never
+}[keyof Fields]
+
+export type ObjectOf<Fields> = {
+  readonly [Name in RequiredNames<Fields>]: ValueOf<Fields[Name]>
+} & {
+  readonly [Name in Exclude<keyof Fields, RequiredNames<Fields>>]?: ValueOf<Fields[Name]>
+}
+
+export function enforced(where: string, except?: (value: unknown) => string | undefined): FieldUse {
+  return except === undefined ? { kind: 'enforced', where } : { kind: 'enforced', where, except }
+}
+
+export function ignored(text: string): FieldUse {
+  return { kind: 'ignored', text }
+}
+
+export function refused(text: string): FieldUse {
+  return { kind: 'refused', text }
+}
+
+export function layer7(text: string): FieldUse {
+  return { kind: 'layer7', text }
+}
+
+/** For the parts of a list or map, whose use is that of the whole. */
+export const asWhole: FieldUse = { kind: 'enforced', where: 'as the whole' }

@@ -1,0 +1,41 @@
+// What the control plane tells of the mesh over its API. Answered by control/routes.ts, read by the CLI, the lab and the dashboard.
+import type { RefusedResource } from './types.ts'
+
+/** `GET /culvert/v1/status`. Times are RFC 3339. */
+export interface MeshStatus {
+  readonly trustDomain: string
+  readonly epoch: string
+  readonly version: number
+  /** The store's revision (`resourceVersion`) that this version reflects. */
+  readonly revision: number
+  readonly certificateAuthority: { readonly rootFingerprint: string; readonly issuingNotAfter: string }
+  readonly hosts: readonly HostStatus[]
+}
+
+export interface HostStatus {
+  readonly host: string
+  readonly connected: boolean
+  readonly connectedSince?: string
+  readonly build?: string
+  /** The version that the host has acknowledged; 0 where it has none of this epoch. */
+  readonly version: number
+  /** How many versions it is behind. */
+  readonly lag: number
+  /** What it could not take. */
+  readonly refused: readonly RefusedResource[]
+  readonly refusedWorkloads: readonly { readonly uid: string; readonly reason: string }[]
+  readonly workloads: readonly WorkloadStatus[]
+  readonly identities: readonly string[]
+  readonly certificates: readonly { readonly serial: string; readonly notAfter: string }[]
+}
+
+export interface WorkloadStatus {
+  readonly uid: string
+  readonly name: string
+  readonly namespace: string
+  readonly serviceAccount: string
+  readonly addresses: readonly string[]
+  readonly captured: boolean
+  /** Open connections from before the capture; unknown while the host is away. */
+  readonly uncapturedConnections?: number
+}

@@ -1,0 +1,31 @@
+// Brings a valid resource into the form that is stored: explicit nulls dropped, Kubernetes' defaults filled in.
+import { isObject } from './field-check.ts'
+import type { MeshObject } from './resource.ts'
+
+/** Without properties whose value is null: in Kubernetes they are absent. Nulls in lists stay. */
+export function withoutNulls<Value>(value: Value): Value {
+  if (Array.isArray(value)) return value.map((item) => withoutNulls(item)) as Value
+  if (!isObject(value)) return value
+  const present = Object.entries(value).filter(([, entry]) => entry !== null && entry !== undefined)
+  return Object.fromEntries(present.map(([key, entry]) => [key, withoutNulls(entry)])) as Value
+}
+
+/** Fills in what Kubernetes fills in at creation. Virtual IPs are allocated elsewhere. */
+export function withDefaults(object: MeshObject): MeshObject {
+  if (object.kind === 'Service') return { ...object, spec: serviceDefaults(object.spec ?? {}) }
+  if (object.kind !== 'Namespace') return object
+  const labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name }
+  return { ...object, metadata: { ...object.metadata, labels }, status: { ...object.status, phase: 'Active' } }
+}
+
+function serviceDefaults(spec: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const headed = { type: 'ClusterIP', sessionAffinity: 'None', ...spec }
+  const ports = spec['ports']
+  const filled = Array.isArray(ports) ? { ports: ports.map(portDefaults) } : {}
+  if (headed.type === 'ExternalName') return { ...headed, ...filled }
+  return { internalTrafficPolicy: 'Cluster', ...headed, ...filled }
+}
+
+function portDefaults(port: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return { ...port, protocol: port['protocol'] ?? 'TCP', targetPort: port['targetPort'] ?? port['port'] }
+}
