@@ -12,6 +12,8 @@ export interface StoreEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
   /** For DELETED the last state, with the revision of the deletion. */
   readonly stored: StoredObject
+  /** The state before, for MODIFIED and DELETED: a filtered watch tells by it what left the filter. */
+  readonly previous?: MeshObject
 }
 
 export interface ListFilter {

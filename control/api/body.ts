@@ -1,0 +1,89 @@
+// Request bodies: bounded reading, JSON or YAML by content type, duplicate keys and endless nesting refused in both.
+import type { IncomingMessage } from 'node:http'
+import { readSingle } from '../../core/model/manifest.ts'
+import { formatProblem } from '../../core/model/problem.ts'
+import { ApiError } from './errors.ts'
+import { jsonProblem } from './json.ts'
+
+/** As in Kubernetes. */
+export const maxBodyBytes = 3 * 1024 * 1024
+
+/** The whole body as text; empty where there is none. Throws RequestEntityTooLarge, UnsupportedMediaType, BadRequest. */
+export async function readText(request: IncomingMessage): Promise<string> {
+  const encoding = request.headers['content-encoding']
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new ApiError(
+      'UnsupportedMediaType',
+      `content encoding "${encoding}" is not supported: send the body as it is`,
+    )
+  }
+  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge(request)
+  return decodeUtf8(await readBytes(request))
+}
+
+async function readBytes(request: IncomingMessage): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  let size = 0
+  try {
+    // the answer still has to leave through the socket of a request that is too large
+    for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += piece.length
+      if (size > maxBodyBytes) throw tooLarge(request)
+      pieces.push(piece)
+    }
+  } catch (cause: unknown) {
+    if (cause instanceof ApiError) throw cause
+    throw new ApiError('BadRequest', 'the body ended early', { cause })
+  }
+  return Buffer.concat(pieces)
+}
+
+/** The rest is read and thrown away until the request deadline, since a reset could overtake the answer. */
+function tooLarge(request: IncomingMessage): ApiError {
+  request.resume()
+  return new ApiError('RequestEntityTooLarge', `the body is larger than ${maxBodyBytes} bytes`)
+}
+
+function decodeUtf8(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause: unknown) {
+    throw new ApiError('BadRequest', 'the body is not UTF-8', { cause })
+  }
+}
+
+/** `application/json` of `application/json; charset=utf-8`. */
+export function mediaType(request: IncomingMessage): string {
+  return (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
+}
+
+const jsonTypes = ['application/json', 'application/merge-patch+json', '']
+const yamlTypes = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml']
+
+/** The value in the body; undefined where the body is empty. */
+export async function readValue(request: IncomingMessage): Promise<unknown> {
+  const type = mediaType(request)
+  const known = jsonTypes.includes(type) || yamlTypes.includes(type)
+  if (!known) throw new ApiError('UnsupportedMediaType', `content type "${type}" is not supported: send JSON or YAML`)
+  const text = await readText(request)
+  if (text.trim() === '') return undefined
+  return yamlTypes.includes(type) ? parseYaml(text) : parseJson(text)
+}
+
+function parseJson(text: string): unknown {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause: unknown) {
+    throw new ApiError('BadRequest', `the body is not JSON: ${(cause as Error).message}`, { cause })
+  }
+  const wrong = jsonProblem(text)
+  if (wrong !== undefined) throw new ApiError('BadRequest', `the body ${wrong}`)
+  return value
+}
+
+function parseYaml(text: string): unknown {
+  const read = readSingle(text, 'body')
+  if ('value' in read) return read.value
+  throw new ApiError('BadRequest', read.problems.map(formatProblem).join('; '))
+}

@@ -1,0 +1,144 @@
+// Errors of the API as Kubernetes clients know them: an HTTP code, a reason and a Status object. Everything that fails below the
+// API server is turned into one of these by `asApiError`.
+import { type ErrorCode, MeshError } from '../../core/base/errors.ts'
+import type { ProblemReason } from '../../core/model/fields/field.ts'
+import type { Kind } from '../../core/model/kinds.ts'
+import { formatProblem, type Problem } from '../../core/model/problem.ts'
+
+export interface StatusCause {
+  readonly reason: string
+  readonly message: string
+  readonly field?: string
+}
+
+export interface StatusDetails {
+  readonly name?: string
+  readonly group?: string
+  /** The plural resource name, as in Kubernetes. */
+  readonly kind?: string
+  readonly uid?: string
+  readonly causes?: readonly StatusCause[]
+  readonly retryAfterSeconds?: number
+}
+
+/** `meta/v1 Status`. */
+export interface Status {
+  readonly kind: 'Status'
+  readonly apiVersion: 'v1'
+  readonly metadata: Readonly<Record<string, never>>
+  readonly status: 'Success' | 'Failure'
+  readonly message?: string
+  readonly reason?: string
+  readonly details?: StatusDetails
+  readonly code: number
+}
+
+/** HTTP code of each reason (apimachinery, `StatusReason`). */
+const reasons = {
+  BadRequest: { code: 400, mesh: 'RESOURCE_INVALID' },
+  Unauthorized: { code: 401, mesh: 'TOKEN_INVALID' },
+  Forbidden: { code: 403, mesh: 'NODE_UNAUTHORIZED' },
+  NotFound: { code: 404, mesh: 'RESOURCE_NOT_FOUND' },
+  MethodNotAllowed: { code: 405, mesh: 'RESOURCE_INVALID' },
+  NotAcceptable: { code: 406, mesh: 'RESOURCE_INVALID' },
+  AlreadyExists: { code: 409, mesh: 'RESOURCE_CONFLICT' },
+  Conflict: { code: 409, mesh: 'RESOURCE_CONFLICT' },
+  Expired: { code: 410, mesh: 'RESOURCE_CONFLICT' },
+  RequestEntityTooLarge: { code: 413, mesh: 'RESOURCE_INVALID' },
+  UnsupportedMediaType: { code: 415, mesh: 'RESOURCE_INVALID' },
+  Invalid: { code: 422, mesh: 'RESOURCE_INVALID' },
+  InternalError: { code: 500, mesh: 'STORE_FAILED' },
+  ServiceUnavailable: { code: 503, mesh: 'STORE_FAILED' },
+} as const satisfies Record<string, { code: number; mesh: ErrorCode }>
+
+export type StatusReason = keyof typeof reasons
+
+export class ApiError extends MeshError {
+  readonly reason: StatusReason
+  readonly status: number
+  readonly details: StatusDetails | undefined
+
+  constructor(reason: StatusReason, message: string, options: { details?: StatusDetails; cause?: unknown } = {}) {
+    super(reasons[reason].mesh, message, options)
+    this.name = 'ApiError'
+    this.reason = reason
+    this.status = reasons[reason].code
+    this.details = options.details
+  }
+
+  toStatus(): Status {
+    const details = this.details === undefined ? {} : { details: this.details }
+    const head = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' } as const
+    return { ...head, message: this.message, reason: this.reason, ...details, code: this.status }
+  }
+}
+
+export function success(details: StatusDetails): Status {
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details, code: 200 }
+}
+
+/** `services` or `authorizationpolicies.security.istio.io`, as Kubernetes messages name resources. */
+export function resourceName(kind: Kind): string {
+  return kind.group === '' ? kind.plural : `${kind.plural}.${kind.group}`
+}
+
+export function detailsOf(kind: Kind, name: string): StatusDetails {
+  return kind.group === '' ? { name, kind: kind.plural } : { name, group: kind.group, kind: kind.plural }
+}
+
+export function notFound(kind: Kind, name: string): ApiError {
+  return new ApiError('NotFound', `${resourceName(kind)} "${name}" not found`, { details: detailsOf(kind, name) })
+}
+
+export function alreadyExists(kind: Kind, name: string): ApiError {
+  const message = `${resourceName(kind)} "${name}" already exists`
+  return new ApiError('AlreadyExists', message, { details: detailsOf(kind, name) })
+}
+
+export function conflict(kind: Kind, name: string, why: string): ApiError {
+  const message = `Operation cannot be fulfilled on ${resourceName(kind)} "${name}": ${why}`
+  return new ApiError('Conflict', message, { details: detailsOf(kind, name) })
+}
+
+const causeReasons: Readonly<Record<ProblemReason, string>> = {
+  required: 'FieldValueRequired',
+  unknown: 'FieldValueInvalid',
+  type: 'FieldValueTypeInvalid',
+  invalid: 'FieldValueInvalid',
+  unsupported: 'FieldValueNotSupported',
+  duplicate: 'FieldValueDuplicate',
+  refused: 'FieldValueForbidden',
+}
+
+/** 422 with one cause per problem. */
+export function invalid(kind: Kind, name: string, problems: readonly Problem[]): ApiError {
+  const causes = problems.map(({ path, message, reason }) => ({
+    reason: causeReasons[reason ?? 'invalid'],
+    message,
+    field: path,
+  }))
+  const list = problems.map(formatProblem).join('; ')
+  const message = `${kind.kind}${kind.group === '' ? '' : `.${kind.group}`} "${name}" is invalid: ${list}`
+  return new ApiError('Invalid', message, { details: { ...detailsOf(kind, name), causes } })
+}
+
+const meshReasons: Partial<Record<ErrorCode, StatusReason>> = {
+  RESOURCE_INVALID: 'Invalid',
+  CONFIG_INVALID: 'BadRequest',
+  RESOURCE_NOT_FOUND: 'NotFound',
+  RESOURCE_CONFLICT: 'Conflict',
+  TOKEN_INVALID: 'Unauthorized',
+  IDENTITY_INVALID: 'Unauthorized',
+  NODE_UNAUTHORIZED: 'Forbidden',
+  STORE_FAILED: 'ServiceUnavailable',
+  DRAINING: 'ServiceUnavailable',
+  LIMIT_REACHED: 'ServiceUnavailable',
+}
+
+/** What a client is told. Errors that are not of the mesh stay inside: the log has them. */
+export function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error
+  if (!(error instanceof MeshError))
+    return new ApiError('InternalError', 'internal error; the log of the control plane tells more', { cause: error })
+  return new ApiError(meshReasons[error.code] ?? 'InternalError', error.message, { cause: error })
+}

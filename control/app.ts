@@ -1,0 +1,241 @@
+// The control plane's one wiring place: store, certificate authority, resources, compile and publish, feed and API. Called by
+// cli/commands/control.ts and by tests. Everything that it knows is in the state directory: it may be killed at any time.
+import { randomUUID } from 'node:crypto'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { MeshError } from '../core/base/errors.ts'
+import { createLogger, type Logger } from '../core/base/log.ts'
+import type { HostPort } from '../core/base/parsers.ts'
+import { controlIdentity } from '../core/identity/spiffe.ts'
+import { canonicalAddress, type SocketAddress } from '../core/net/address.ts'
+import { warmThreadPool } from '../core/net/sys.ts'
+import { ApiError } from './api/errors.ts'
+import { Resources } from './api/resources.ts'
+import { startApi } from './api/server.ts'
+import { Authority } from './ca/authority.ts'
+import { ServerCertificate } from './ca/server-certificate.ts'
+import type { LeafNames } from './ca/x509.ts'
+import type { CompileSettings } from './compile/settings.ts'
+import type { ControlConfig } from './config.ts'
+import { ConfigDirectory } from './directory.ts'
+import { FeedServer } from './feed/server.ts'
+import { Hosts } from './hosts.ts'
+import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
+import { ConditionWriter } from './publish/conditions.ts'
+import { DeltaLog } from './publish/delta-log.ts'
+import { Publisher } from './publish/publisher.ts'
+import { Reports } from './reports.ts'
+import { controlRoutes } from './routes.ts'
+import { privateDirectory } from './state-files.ts'
+import { openSqliteStore } from './store/sqlite.ts'
+import type { Store } from './store/store.ts'
+import { Tokens } from './tokens.ts'
+import { VipAllocator, vipRanges } from './vips.ts'
+
+export interface ControlDeps {
+  readonly log?: Logger
+  /** Version of this build, for `/version`. */
+  readonly build?: string
+}
+
+export interface Control {
+  readonly addresses: { readonly api: SocketAddress; readonly feed: SocketAddress }
+  /** Resolves once the first state is compiled and hosts are served. */
+  readonly ready: Promise<void>
+  /** Stops gracefully. A second call joins the first. */
+  close(): Promise<void>
+}
+
+const serverLifetimeMs = 24 * 60 * 60 * 1000
+const rootNamespace = 'culvert-system'
+const istioRootNamespace = 'istio-system'
+const seededNamespaces = ['default', rootNamespace] as const
+
+/** Throws CONFIG_INVALID (the configuration, or files of --config) or STORE_FAILED, and then leaves nothing open. */
+export async function build(config: ControlConfig, deps: ControlDeps = {}): Promise<Control> {
+  const log = deps.log ?? createLogger({ name: 'control', level: config.logLevel })
+  const opened = new AsyncDisposableStack()
+  try {
+    const control = await assemble(config, { build: deps.build ?? '0.0.0', log }, opened)
+    let closing: Promise<void> | undefined
+    return {
+      ...control,
+      close: () => {
+        closing ??= opened.disposeAsync()
+        return closing
+      },
+    }
+  } catch (error: unknown) {
+    await opened.disposeAsync()
+    throw error
+  }
+}
+
+interface Base {
+  readonly log: Logger
+  readonly build: string
+}
+
+async function assemble(
+  config: ControlConfig,
+  { log, build }: Base,
+  opened: AsyncDisposableStack,
+): Promise<Omit<Control, 'close'>> {
+  const stateDir = await privateDirectory(config.stateDir)
+  await warmThreadPool()
+  const store = await openSqliteStore(join(stateDir, 'store.sqlite'))
+  opened.defer(() => store.close())
+  const authority = await openAuthority(config, stateDir, store, log)
+  const vips = new VipAllocator({ store })
+  const allocate = vips.allocate.bind(vips)
+  const resources = new Resources({ store, allocate, protectedNamespaces: seededNamespaces })
+  await seedNamespaces(resources)
+  await openDirectory(config, resources, log, opened)
+  const deltas = new DeltaLog(randomUUID())
+  const settings = settingsOf(config)
+  const conditions = new ConditionWriter(resources, log)
+  const publisher = new Publisher({ store, settings, log: deltas, conditions, logger: log })
+  opened.defer(() => publisher.close())
+  publisher.start()
+  const hosts = new Hosts({ records: store.records, authority, certificateLifetimeMs: config.hostLifetime })
+  const tokens = new Tokens({ records: store.records, rootFingerprint: authority.rootFingerprint })
+  const reports = new Reports({ resources, isVirtual: (address) => vips.contains(address), log })
+  await reports.removeUnknownHosts(new Set((await hosts.list()).map(({ host }) => host)))
+  const session = { authority, hosts, tokens, reports, deltas, publisher, log }
+  const feed = await openFeed(config, session, opened)
+  const token = await apiToken(stateDir)
+  const routes = controlRoutes({ ...session, resources, session: (host) => feed.status(host) })
+  const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
+  const api = await startApi({
+    store,
+    listen: await apiListen(config, stateDir),
+    tls: apiCertificate.current,
+    authenticate: bearerAuthentication(token),
+    allocate,
+    resources,
+    extra: routes,
+    notReady: () => (deltas.version > 0 ? undefined : 'the first state is not compiled yet'),
+    version: build,
+    log,
+  })
+  opened.defer(() => api.close())
+  apiCertificate.onRenewal((pair) => api.renew(pair))
+  await publishApi(stateDir, api.address, authority.bundle)
+  const addresses = { api: api.address, feed: feed.address }
+  log.info({ ...addresses, trustDomain: authority.trustDomain }, 'control plane listens')
+  return { addresses, ready: publisher.ready }
+}
+
+/** The trust domain and the root are for ever: certificates, tokens and policies of the mesh name them. */
+async function openAuthority(config: ControlConfig, stateDir: string, store: Store, log: Logger): Promise<Authority> {
+  const { trustDomain, leafLifetime: leafLifetimeMs } = config
+  const known = (await store.records.get('mesh', 'identity')) as { trustDomain: string; root: string } | undefined
+  if (known !== undefined && known.trustDomain !== trustDomain) {
+    const message = `--trust-domain is ${trustDomain}, but the mesh in ${stateDir} was made for ${known.trustDomain}`
+    throw new MeshError('CONFIG_INVALID', message)
+  }
+  const authority = await Authority.open({ stateDirectory: stateDir, trustDomain, leafLifetimeMs, log })
+  if (known === undefined) {
+    await store.records.put('mesh', 'identity', { trustDomain, root: authority.rootFingerprint })
+  } else if (known.root !== authority.rootFingerprint) {
+    const message = `the root certificate in ${stateDir}/ca is not the one that this mesh was made with: restore it`
+    throw new MeshError('STORE_FAILED', message)
+  }
+  return authority
+}
+
+async function seedNamespaces(resources: Resources): Promise<void> {
+  for (const name of seededNamespaces) {
+    try {
+      await resources.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+    } catch (error: unknown) {
+      if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') throw error
+    }
+  }
+}
+
+async function openDirectory(
+  config: ControlConfig,
+  resources: Resources,
+  log: Logger,
+  opened: AsyncDisposableStack,
+): Promise<void> {
+  if (config.config === undefined) return
+  const directory = new ConfigDirectory({ directory: config.config, resources, log })
+  await directory.load()
+  opened.defer(() => directory.close())
+  directory.follow()
+}
+
+function settingsOf(config: ControlConfig): CompileSettings {
+  const { trustDomain, clusterName, istioLabels } = config
+  return {
+    mesh: { trustDomain, clusterName, rootNamespace, vipRanges, serviceDomain: 'svc.cluster.local' },
+    rootNamespaces: istioLabels ? [rootNamespace, istioRootNamespace] : [rootNamespace],
+    istioLabels,
+  }
+}
+
+type FeedDeps = Omit<Parameters<typeof FeedServer.open>[0], 'listen' | 'netns' | 'certificate'>
+
+async function openFeed(config: ControlConfig, deps: FeedDeps, opened: AsyncDisposableStack): Promise<FeedServer> {
+  const names = { uri: controlIdentity(deps.authority.trustDomain) }
+  const certificate = await serverCertificate(deps.authority, names, deps.log, opened)
+  const listen = listenAddress(config.feedAddress, '--feed-address')
+  const feed = await FeedServer.open({ ...deps, listen, netns: config.feedNetns, certificate })
+  opened.defer(() => feed.close())
+  return feed
+}
+
+async function serverCertificate(
+  authority: Authority,
+  names: LeafNames,
+  log: Logger,
+  opened: AsyncDisposableStack,
+): Promise<ServerCertificate> {
+  const certificate = await ServerCertificate.issue({ authority, names, lifetimeMs: serverLifetimeMs, log })
+  opened.defer(() => certificate.close())
+  return certificate
+}
+
+/** Loopback, what the operator says, and the address that the API listens on, unless that is a wildcard. */
+function apiNames(config: ControlConfig): LeafNames {
+  const further = [config.apiAddress.host, ...config.apiNames]
+  const ips = further.flatMap((name) => canonicalAddress(name) ?? [])
+  const dns = further.filter((name) => canonicalAddress(name) === undefined)
+  const addressed = ips.filter((address) => address !== '0.0.0.0' && address !== '::')
+  return {
+    uri: controlIdentity(config.trustDomain),
+    dns: [...new Set(['localhost', ...dns])],
+    ips: [...new Set(['127.0.0.1', '::1', ...addressed])],
+  }
+}
+
+/** Port 0 means any free port, but the same one again after a restart, so that a kubeconfig stays right. */
+async function apiListen(config: ControlConfig, stateDir: string): Promise<SocketAddress> {
+  const listen = listenAddress(config.apiAddress, '--api-address')
+  if (listen.port !== 0) return listen
+  const last = await lastApiAddress(stateDir)
+  return last !== undefined && last.address === listen.address && (await isFree(last)) ? last : listen
+}
+
+function listenAddress({ host, port }: HostPort, flag: string): SocketAddress {
+  const address = canonicalAddress(host)
+  if (address === undefined) throw new MeshError('CONFIG_INVALID', `${flag}: "${host}" is not an IP address`)
+  return { address, port }
+}
+
+async function isFree({ address, port }: SocketAddress): Promise<boolean> {
+  const probe = createServer()
+  try {
+    await new Promise<void>((resolve, reject) => {
+      probe.once('error', reject)
+      probe.listen({ host: address, port }, resolve)
+    })
+    return true
+  } catch {
+    return false
+  } finally {
+    await new Promise<void>((resolve) => probe.close(() => resolve()))
+  }
+}

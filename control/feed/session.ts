@@ -1,0 +1,265 @@
+// One agent's feed: brings it to the current version and keeps it there, takes its reports, signs what its host may have.
+// Opened by FeedServer after the host is authenticated.
+import { asMeshError, errorCodes, MeshError } from '../../core/base/errors.ts'
+import type { Logger } from '../../core/base/log.ts'
+import type { FeedConnection } from '../../core/feed/connection.ts'
+import type { AgentMessage, ControlMessage, WorkloadReport } from '../../core/feed/messages.ts'
+import { parseIdentity } from '../../core/identity/spiffe.ts'
+import type { CompiledDelta, RefusedResource } from '../../core/model/types.ts'
+import type { Authority } from '../ca/authority.ts'
+import type { HostRecord, Hosts } from '../hosts.ts'
+import type { Placement } from '../placement.ts'
+import type { DeltaLog } from '../publish/delta-log.ts'
+import type { Publisher } from '../publish/publisher.ts'
+import type { Reports } from '../reports.ts'
+import { Serial } from '../serial.ts'
+
+/** An agent that still has this much to read gets nothing more; what changes meanwhile reaches it as one delta. */
+const maxBufferedBytes = 1024 * 1024
+const maxQueuedMessages = 1024
+/** Characters; one message is always taken. */
+const maxQueuedSize = 64 * 1024 * 1024
+const longestTimerMs = 2 ** 31 - 1
+
+export interface SessionDeps {
+  readonly authority: Authority
+  readonly hosts: Hosts
+  readonly reports: Reports
+  readonly deltas: DeltaLog
+  readonly publisher: Publisher
+  readonly log: Logger
+}
+
+/** What `culvert status` tells of a connected host. */
+export interface SessionStatus {
+  readonly connectedAt: number
+  readonly build: string
+  readonly epoch: string
+  readonly sentVersion: number
+  readonly ackedVersion: number
+  /** What the host could not take of the acknowledged version. */
+  readonly refusedResources: readonly RefusedResource[]
+  readonly reports: readonly WorkloadReport[]
+  readonly refusedReports: Placement['refused']
+}
+
+type Phase =
+  /** Nothing is sent before the agent said what it has. */
+  | { readonly kind: 'greeting' }
+  | { readonly kind: 'awaiting-digests' }
+  | { readonly kind: 'following'; readonly sentVersion: number }
+
+export class FeedSession {
+  readonly #deps: SessionDeps
+  readonly #host: HostRecord
+  readonly #connection: FeedConnection<AgentMessage, ControlMessage>
+  readonly #serial = new Serial()
+  readonly #connectedAt = Date.now()
+  readonly #stopFollowing: () => void
+  readonly #certificateEnds: number
+  #expiry: NodeJS.Timeout | undefined
+  #phase: Phase = { kind: 'greeting' }
+  #queued = 0
+  #queuedSize = 0
+  #refused = false
+  #build = ''
+  #writing = false
+  #acked: { readonly version: number; readonly refused: readonly RefusedResource[] } = { version: 0, refused: [] }
+  #placement: Placement = { accepted: [], refused: [] }
+
+  /** `certificateEnds`: when the certificate that the host connected with is worth nothing any more. */
+  constructor(deps: SessionDeps, host: HostRecord, certificateEnds: number, connect: SessionConnect) {
+    this.#deps = deps
+    this.#host = host
+    this.#certificateEnds = certificateEnds
+    this.#connection = connect((message, size) => this.#enqueue(message, size))
+    this.#armExpiry()
+    this.#stopFollowing = deps.publisher.onVersion(() => this.#follow())
+  }
+
+  get status(): SessionStatus {
+    return {
+      connectedAt: this.#connectedAt,
+      build: this.#build,
+      epoch: this.#deps.deltas.epoch,
+      sentVersion: this.#phase.kind === 'following' ? this.#phase.sentVersion : 0,
+      ackedVersion: this.#acked.version,
+      refusedResources: this.#acked.refused,
+      reports: this.#placement.accepted.map(({ report }) => report),
+      refusedReports: this.#placement.refused,
+    }
+  }
+
+  /** Ends the session and tells the agent why. */
+  refuse(error: MeshError): void {
+    this.#refused = true
+    this.#connection.send({ type: 'refused', code: error.code, reason: error.message })
+    this.#connection.close(error.message, 1000)
+  }
+
+  /** The connection ended. Resolves once what the agent had said before is dealt with. */
+  async ended(): Promise<void> {
+    clearTimeout(this.#expiry)
+    this.#stopFollowing()
+    await this.#serial.idle()
+  }
+
+  #armExpiry(): void {
+    const leftMs = this.#certificateEnds - Date.now()
+    if (leftMs <= 0) {
+      const reason = 'the certificate of this connection has expired: connect with the renewed one'
+      this.refuse(new MeshError('FEED_CLOSED', reason))
+    } else this.#expiry = setTimeout(() => this.#armExpiry(), Math.min(leftMs, longestTimerMs)).unref()
+  }
+
+  /** Messages are dealt with one after the other; an agent that sends faster than that is cut off. */
+  #enqueue(message: AgentMessage, size: number): void {
+    if (this.#refused) return
+    const tooLarge = this.#queued > 0 && this.#queuedSize + size > maxQueuedSize
+    if (tooLarge || this.#queued >= maxQueuedMessages) {
+      throw new MeshError('LIMIT_REACHED', 'the agent sends too much at once')
+    }
+    this.#queued += 1
+    this.#queuedSize += size
+    void this.#serial
+      .run(() => this.#receive(message))
+      .catch((error: unknown) => this.refuse(asMeshError(error, 'STORE_FAILED')))
+      .finally(() => {
+        this.#queued -= 1
+        this.#queuedSize -= size
+      })
+  }
+
+  async #receive(message: AgentMessage): Promise<void> {
+    // Whoever was revoked, or replaced by a newer connection, has nothing to say any more.
+    if (this.#refused) return
+    if (this.#phase.kind === 'greeting' && message.type !== 'hello') {
+      throw new MeshError('FEED_PROTOCOL', `${message.type} before hello`)
+    }
+    switch (message.type) {
+      case 'hello':
+        return this.#hello(message)
+      case 'digests':
+        return this.#digests(message.digests)
+      case 'workloads':
+        return this.#workloads(message.workloads)
+      case 'ack':
+        return this.#ack(message)
+      case 'csr':
+        return this.#csr(message)
+      case 'bye':
+        this.#connection.close('bye', 1000)
+    }
+  }
+
+  async #hello(message: Extract<AgentMessage, { type: 'hello' }>): Promise<void> {
+    const { authority, deltas, publisher } = this.#deps
+    if (this.#phase.kind !== 'greeting') throw new MeshError('FEED_PROTOCOL', 'a second hello')
+    if (message.host !== this.#host.host) {
+      throw new MeshError(
+        'NODE_UNAUTHORIZED',
+        `the agent of "${message.host}" uses the certificate of "${this.#host.host}"`,
+      )
+    }
+    this.#build = message.build
+    await publisher.ready
+    const { trustDomain, bundle } = authority
+    this.#connection.send({ type: 'welcome', host: this.#host.host, trustDomain, bundle })
+    const { resume } = message
+    if (resume === undefined) return this.#send(deltas.full())
+    const delta = resume.epoch === deltas.epoch ? deltas.since(resume.version) : undefined
+    if (delta !== undefined) {
+      this.#acked = { version: resume.version, refused: [] }
+      return this.#send(delta)
+    }
+    this.#resync()
+  }
+
+  async #digests(digests: Readonly<Record<string, string>>): Promise<void> {
+    if (this.#phase.kind !== 'awaiting-digests') throw new MeshError('FEED_PROTOCOL', 'digests that nobody asked for')
+    this.#send(this.#deps.deltas.difference(digests))
+  }
+
+  /** Called at each new version: sends one delta from what the agent has to what is current, once it can take it. */
+  #follow(): void {
+    if (this.#phase.kind !== 'following' || this.#writing) return
+    const { deltas } = this.#deps
+    if (this.#phase.sentVersion === deltas.version) return
+    const delta = deltas.since(this.#phase.sentVersion)
+    if (delta === undefined) this.#resync()
+    else this.#send(delta)
+  }
+
+  #resync(): void {
+    this.#phase = { kind: 'awaiting-digests' }
+    this.#connection.send({ type: 'resync' })
+  }
+
+  #send(delta: CompiledDelta): void {
+    this.#phase = { kind: 'following', sentVersion: delta.version }
+    this.#writing = true
+    this.#connection.send({ type: 'delta', delta }, () => this.#drained())
+    if (this.#connection.bufferedBytes <= maxBufferedBytes) this.#drained()
+  }
+
+  #drained(): void {
+    if (!this.#writing || this.#connection.bufferedBytes > maxBufferedBytes) return
+    this.#writing = false
+    this.#follow()
+  }
+
+  async #workloads(reports: readonly WorkloadReport[]): Promise<void> {
+    const host = await this.#deps.hosts.get(this.#host.host)
+    if (host === undefined) throw new MeshError('NODE_UNAUTHORIZED', `host "${this.#host.host}" was deleted`)
+    this.#placement = await this.#deps.reports.apply(host, reports)
+    this.#connection.send({ type: 'workloads-result', refused: this.#placement.refused })
+  }
+
+  async #ack(message: Extract<AgentMessage, { type: 'ack' }>): Promise<void> {
+    if (message.epoch !== this.#deps.deltas.epoch) return
+    // Acknowledgements may overtake each other: of a version on disk and of a later one that the daemon has taken.
+    if (message.version < this.#acked.version) return
+    this.#acked = { version: message.version, refused: message.refused }
+    if (message.refused.length === 0) return
+    this.#deps.log.warn({ host: this.#host.host, refused: message.refused.slice(0, 20) }, 'a host refused resources')
+  }
+
+  async #csr(message: Extract<AgentMessage, { type: 'csr' }>): Promise<void> {
+    const { id } = message
+    try {
+      const { chain } = await this.#sign(message.identity, message.csr)
+      this.#connection.send({ type: 'certificate', id, chain, bundle: this.#deps.authority.bundle })
+    } catch (error: unknown) {
+      const { code, message: reason } = asMeshError(error, 'STORE_FAILED')
+      this.#deps.log.warn({ host: this.#host.host, identity: message.identity, code }, `no certificate: ${reason}`)
+      this.#connection.send({ type: 'certificate-error', id, code, reason, retryable: errorCodes[code].retryable })
+    }
+  }
+
+  #sign(identity: string, csr: string): Promise<{ readonly chain: string }> {
+    const { hosts, authority } = this.#deps
+    if (identity === 'node') return hosts.renew(this.#host.host, csr)
+    this.#authorize(identity)
+    return authority.sign(csr, identity)
+  }
+
+  /** An identity is signed only for a host on which an accepted workload has it. */
+  #authorize(identity: string): void {
+    const { namespace, serviceAccount, trustDomain } = parseIdentity(identity)
+    const own = this.#deps.authority.trustDomain
+    if (trustDomain !== own) {
+      throw new MeshError('NODE_UNAUTHORIZED', `${identity} is of another trust domain than ${own}`)
+    }
+    const placed = this.#placement.accepted.some(
+      ({ report }) => report.namespace === namespace && report.serviceAccount === serviceAccount,
+    )
+    if (placed) return
+    const reason = `no workload of ${namespace}/${serviceAccount} is placed on host "${this.#host.host}"`
+    throw new MeshError('NODE_UNAUTHORIZED', reason)
+  }
+}
+
+/** Makes the connection once the session can take its messages. */
+export type SessionConnect = (
+  onMessage: (message: AgentMessage, size: number) => void,
+) => FeedConnection<AgentMessage, ControlMessage>

@@ -1,0 +1,144 @@
+// Node authorization: which of the workloads that a host reports are believed. Pure; control/reports.ts acts on the answer.
+
+import type { WorkloadReport } from '../core/feed/messages.ts'
+import { dnsLabel, dnsSubdomain, unicastAddress } from '../core/model/fields/rules.ts'
+import { formatProblem } from '../core/model/problem.ts'
+import type { MeshObject } from '../core/model/resource.ts'
+import { validateObject } from '../core/model/validate.ts'
+import { canonicalAddress, isLoopback } from '../core/net/address.ts'
+import { nameOf } from './compile/conditions.ts'
+import { annotation } from './compile/order.ts'
+import { names } from './compile/settings.ts'
+import { addressesOf } from './compile/workload-entry.ts'
+import { addressFilter, type Grant, grantsIdentity } from './grants.ts'
+
+export interface PlacementInput {
+  readonly grant: Grant
+  readonly reports: readonly WorkloadReport[]
+  /** All WorkloadEntries of the mesh. */
+  readonly entries: readonly MeshObject[]
+  /** Whether an address can only be that of a service. */
+  readonly isVirtual: (address: string) => boolean
+}
+
+export interface Placement {
+  readonly accepted: readonly AcceptedWorkload[]
+  readonly refused: readonly { readonly uid: string; readonly reason: string }[]
+}
+
+/** A report that is believed, with canonical addresses, and the object that stands for it. */
+export interface AcceptedWorkload {
+  readonly report: WorkloadReport
+  readonly object: MeshObject
+}
+
+export function place(input: PlacementInput): Placement {
+  const { host } = input.grant
+  const own = (entry: MeshObject): boolean => annotation(entry, names.node) === host && isReported(entry)
+  const others = input.entries.filter((entry) => !own(entry))
+  const foreign: Taken = {
+    addresses: new Map(others.flatMap((entry) => addressesOf(entry).map((address) => [address, nameOf(entry)]))),
+    names: new Set(others.map(nameOf)),
+  }
+  const local: Taken = { addresses: new Map(), names: new Set() }
+  const covers = addressFilter(input.grant)
+  const accepted: AcceptedWorkload[] = []
+  const refused: { uid: string; reason: string }[] = []
+  for (const reported of input.reports) {
+    const report = { ...reported, addresses: reported.addresses.map((text) => canonicalAddress(text) ?? text) }
+    const object = objectOf(report, host)
+    const reason =
+      refuseIdentity(report, input.grant) ??
+      refuseAddresses(report, covers, input.isVirtual) ??
+      refuseTaken(report, foreign, local) ??
+      refuseObject(object)
+    if (reason !== undefined) {
+      refused.push({ uid: reported.uid, reason })
+      continue
+    }
+    for (const address of report.addresses) local.addresses.set(address, nameOf(object))
+    local.names.add(nameOf(object))
+    accepted.push({ report, object })
+  }
+  return { accepted, refused }
+}
+
+/** Whether an entry came from an agent: only those may be changed or removed on an agent's word. */
+export function isReported(entry: MeshObject): boolean {
+  return annotation(entry, names.workloadUid) !== undefined
+}
+
+interface Taken {
+  readonly addresses: Map<string, string>
+  readonly names: Set<string>
+}
+
+function refuseIdentity(report: WorkloadReport, grant: Grant): string | undefined {
+  const { uid, namespace, name, serviceAccount } = report
+  const wrong = dnsLabel(namespace) ?? dnsSubdomain(name) ?? dnsSubdomain(serviceAccount)
+  if (wrong !== undefined) return wrong
+  const prefix = `${grant.host}/${namespace}/${name}/`
+  if (!uid.startsWith(prefix) || uid.length === prefix.length)
+    return `the uid does not have the form ${prefix}<instance>`
+  if (grantsIdentity(grant, namespace, serviceAccount)) return undefined
+  return `host "${grant.host}" was not granted ${namespace}/${serviceAccount} (it has ${grant.identities.join(', ')})`
+}
+
+function refuseAddresses(
+  report: WorkloadReport,
+  covers: (address: string) => boolean,
+  isVirtual: (address: string) => boolean,
+): string | undefined {
+  if (report.addresses.length === 0) return 'it has no address'
+  for (const address of report.addresses) {
+    const wrong = unicastAddress(address)
+    if (wrong !== undefined) return wrong
+    if (isLoopback(address)) return `${address} is a loopback address`
+    if (isVirtual(address)) return `${address} is in the range of virtual IPs`
+    if (!covers(address)) return `${address} is outside the ranges that the host was granted`
+  }
+  return undefined
+}
+
+function refuseTaken(report: WorkloadReport, foreign: Taken, local: Taken): string | undefined {
+  const name = `${report.namespace}/${report.name}`
+  if (foreign.names.has(name)) return `a WorkloadEntry ${name} exists already that is not of this host`
+  if (local.names.has(name)) return `another workload of this host is called ${name}`
+  for (const address of report.addresses) {
+    const owner = foreign.addresses.get(address) ?? local.addresses.get(address)
+    if (owner !== undefined) return `${address} belongs to the workload ${owner}`
+  }
+  return undefined
+}
+
+function refuseObject(object: MeshObject): string | undefined {
+  const [problem] = validateObject(object)
+  return problem === undefined ? undefined : formatProblem(problem)
+}
+
+/** The WorkloadEntry for a report. Its metadata.labels are left to the operator. */
+function objectOf(report: WorkloadReport, host: string): MeshObject {
+  const annotations = {
+    [names.workloadUid]: report.uid,
+    [names.node]: host,
+    [names.addresses]: report.addresses.join(','),
+    ...(report.captured ? { [names.redirection]: 'enabled' } : {}),
+    ...(report.uncapturedConnections > 0
+      ? { [names.uncapturedConnections]: String(report.uncapturedConnections) }
+      : {}),
+  }
+  const { name, namespace, serviceAccount, labels, ports, locality, weight } = report
+  return {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'WorkloadEntry',
+    metadata: { name, namespace, annotations },
+    spec: {
+      address: report.addresses[0] ?? '',
+      serviceAccount,
+      weight,
+      ...(Object.keys(labels).length === 0 ? {} : { labels }),
+      ...(Object.keys(ports).length === 0 ? {} : { ports }),
+      ...(locality === '' ? {} : { locality }),
+    },
+  }
+}

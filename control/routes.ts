@@ -1,0 +1,132 @@
+// The API routes that are Culvert's own: join tokens, hosts and the state of the mesh. Used by the CLI and the dashboard; the
+// API server has authenticated the caller.
+import { MeshError } from '../core/base/errors.ts'
+import { integer, list, object, text } from '../core/feed/shape.ts'
+import { workloadEntryKind } from '../core/model/kinds.ts'
+import type { HostStatus, MeshStatus, WorkloadStatus } from '../core/model/mesh-status.ts'
+import type { MeshObject } from '../core/model/resource.ts'
+import { ApiError } from './api/errors.ts'
+import type { ApiRequest, Handler } from './api/request.ts'
+import type { Resources } from './api/resources.ts'
+import type { Authority } from './ca/authority.ts'
+import { annotation } from './compile/order.ts'
+import { names } from './compile/settings.ts'
+import { addressesOf, serviceAccountOf, workloadUid } from './compile/workload-entry.ts'
+import type { SessionStatus } from './feed/session.ts'
+import { checkGrant } from './grants.ts'
+import type { HostCertificate, HostRecord, Hosts } from './hosts.ts'
+import type { DeltaLog } from './publish/delta-log.ts'
+import type { Reports } from './reports.ts'
+import type { Tokens } from './tokens.ts'
+
+export interface RoutesDeps {
+  readonly authority: Authority
+  readonly hosts: Hosts
+  readonly tokens: Tokens
+  readonly reports: Reports
+  readonly resources: Resources
+  readonly deltas: DeltaLog
+  readonly publisher: { readonly revision: number }
+  /** Of a connected host. */
+  readonly session: (host: string) => SessionStatus | undefined
+}
+
+const defaultTtlSeconds = 3600
+const maxTtlSeconds = 30 * 24 * 3600
+const hostsPath = '/culvert/v1/hosts'
+
+const tokenRequest = object(
+  { host: text(253, 1), identities: list(text(512, 1), 1000) },
+  { ttlSeconds: integer(1, maxTtlSeconds), cidrs: list(text(64, 1), 1000) },
+)
+
+export function controlRoutes(deps: RoutesDeps): Readonly<Record<string, Handler>> {
+  return {
+    'POST /culvert/v1/tokens': (request) => createToken(deps, request),
+    [`GET ${hostsPath}`]: async () => ({ status: 200, body: { hosts: await deps.hosts.list() } }),
+    [`DELETE ${hostsPath}/`]: (request) => deleteHost(deps, request),
+    'GET /culvert/v1/status': async () => ({ status: 200, body: await meshStatus(deps) }),
+  }
+}
+
+async function createToken(deps: RoutesDeps, request: ApiRequest): ReturnType<Handler> {
+  const body = parsed(await request.body())
+  const grant = checkGrant({ host: body.host, identities: body.identities, cidrs: body.cidrs ?? [] })
+  const { token, expiresAt } = await deps.tokens.create(grant, (body.ttlSeconds ?? defaultTtlSeconds) * 1000)
+  return { status: 201, body: { token, expires: new Date(expiresAt).toISOString(), host: grant.host } }
+}
+
+function parsed(body: unknown): ReturnType<typeof tokenRequest> {
+  try {
+    return tokenRequest(body, '')
+  } catch (error: unknown) {
+    throw new ApiError('BadRequest', error instanceof MeshError ? error.message : 'the body is not understood')
+  }
+}
+
+/** Revokes the host's certificates, closes its feed and forgets its workloads. */
+async function deleteHost(deps: RoutesDeps, request: ApiRequest): ReturnType<Handler> {
+  const host = decodeURIComponent(request.url.pathname.slice(hostsPath.length + 1))
+  if (!(await deps.hosts.remove(host))) throw new ApiError('NotFound', `hosts "${host}" not found`)
+  await deps.reports.removeHost(host)
+  return { status: 200, body: { host } }
+}
+
+async function meshStatus(deps: RoutesDeps): Promise<MeshStatus> {
+  const { authority, deltas } = deps
+  const [hosts, { items }] = await Promise.all([deps.hosts.list(), deps.resources.list(workloadEntryKind)])
+  const entries = Map.groupBy(items, (entry) => annotation(entry, names.node) ?? '')
+  const { rootFingerprint, issuingNotAfter } = authority
+  return {
+    trustDomain: authority.trustDomain,
+    epoch: deltas.epoch,
+    version: deltas.version,
+    revision: deps.publisher.revision,
+    certificateAuthority: { rootFingerprint, issuingNotAfter: new Date(issuingNotAfter).toISOString() },
+    hosts: hosts.map((record) =>
+      hostStatus(record, deps.session(record.host), entries.get(record.host) ?? [], deltas.version),
+    ),
+  }
+}
+
+function hostStatus(
+  record: HostRecord,
+  session: SessionStatus | undefined,
+  entries: readonly MeshObject[],
+  current: number,
+): HostStatus {
+  const version = session?.ackedVersion ?? 0
+  const reports = new Map(session?.reports.map((report) => [report.uid, report]))
+  return {
+    host: record.host,
+    connected: session !== undefined,
+    ...(session === undefined
+      ? {}
+      : { connectedSince: new Date(session.connectedAt).toISOString(), build: session.build }),
+    version,
+    lag: current - version,
+    refused: session?.refusedResources ?? [],
+    refusedWorkloads: session?.refusedReports ?? [],
+    workloads: entries.map((entry) => {
+      const uncapturedConnections = reports.get(workloadUid(entry))?.uncapturedConnections
+      return { ...workloadStatus(entry), ...(uncapturedConnections === undefined ? {} : { uncapturedConnections }) }
+    }),
+    identities: record.identities,
+    certificates: record.certificates.map(certificateStatus),
+  }
+}
+
+function workloadStatus(entry: MeshObject): WorkloadStatus {
+  return {
+    uid: workloadUid(entry),
+    name: entry.metadata.name,
+    namespace: entry.metadata.namespace ?? '',
+    serviceAccount: serviceAccountOf(entry),
+    addresses: addressesOf(entry),
+    captured: annotation(entry, names.redirection) === 'enabled',
+  }
+}
+
+function certificateStatus({ serial, notAfter }: HostCertificate): HostStatus['certificates'][number] {
+  return { serial, notAfter: new Date(notAfter).toISOString() }
+}

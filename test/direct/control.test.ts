@@ -1,0 +1,393 @@
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import t from 'tap'
+import type { Control } from '../../control/app.ts'
+import { MeshError } from '../../core/base/errors.ts'
+import type { WorkloadReport } from '../../core/feed/messages.ts'
+import { parseCertificates } from '../../core/identity/certificate.ts'
+import { createCsr, createKeyPair } from '../../core/identity/csr.ts'
+import { hostIdentity } from '../../core/identity/spiffe.ts'
+import type { MeshObject } from '../../core/model/resource.ts'
+import { api, directory, enrol, Host, limitMs, start, type Test, token, until } from '../helpers/control-world.ts'
+
+function report(host: string, name: string, address: string, more: Partial<WorkloadReport> = {}): WorkloadReport {
+  return {
+    uid: `${host}/shop/${name}/1`,
+    name,
+    namespace: 'shop',
+    serviceAccount: name,
+    addresses: [address],
+    labels: { app: name },
+    ports: {},
+    locality: '',
+    weight: 1,
+    captured: false,
+    uncapturedConnections: 0,
+    ...more,
+  }
+}
+
+async function host(
+  t: Test,
+  control: Control,
+  stateDir: string,
+  name: string,
+  identities = ['shop/*'],
+  more: object = {},
+) {
+  return new Host(control, await enrol(control, name, await token(stateDir, name, identities, more))).connect(t)
+}
+
+const service = (name: string, app = name): MeshObject => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name, namespace: 'shop' },
+  spec: { selector: { app }, ports: [{ port: 80, targetPort: 8080 }] },
+})
+
+const servicesPath = '/api/v1/namespaces/shop/services'
+
+t.test('a host joins, reports, gets the model and certificates, and learns of changes', async (t) => {
+  const stateDir = await directory(t)
+  const control = await start(t, stateDir)
+  const h1 = await host(t, control, stateDir, 'h1')
+  t.equal(h1.deltas[0]!.full, true)
+  t.strictSame(await h1.report(report('h1', 'orders', '10.1.0.1')), [])
+  const workload = await until('the workload', () => h1.snapshot.workloadByAddress('10.1.0.1'))
+  t.match(workload, { uid: 'h1/shop/orders/1', node: 'h1', protocol: 'TCP', enrolled: false })
+
+  const created = await api(stateDir, 'POST', servicesPath, service('orders'))
+  t.equal(created.status, 201)
+  const orders = await until('the service', () => h1.snapshot.serviceByHostname('orders.shop.svc.cluster.local'))
+  t.match(orders.vips, [/^240\.240\./, /^2001:2:/])
+  await until('the endpoint', () => h1.snapshot.endpointsOf('shop/orders.shop.svc.cluster.local').length === 1)
+
+  const label = { metadata: { labels: { 'culvert.dev/dataplane-mode': 'ambient' } } }
+  t.equal((await api(stateDir, 'PATCH', '/api/v1/namespaces/shop', label)).status, 200)
+  await until('enrolment', () => h1.snapshot.workloadByUid('h1/shop/orders/1')?.enrolled)
+  await h1.report(report('h1', 'orders', '10.1.0.1', { captured: true, uncapturedConnections: 3 }))
+  await until('the tunnel', () => h1.snapshot.workloadByUid('h1/shop/orders/1')?.protocol === 'HBONE')
+
+  const identity = 'spiffe://cluster.local/ns/shop/sa/orders'
+  const { chain, bundle } = await h1.certificate(identity)
+  const [leaf, issuing] = parseCertificates(chain)
+  t.equal(leaf?.subjectAltName, `URI:${identity}`)
+  t.ok(leaf?.checkIssued(issuing!))
+  t.equal(bundle, h1.credentials.bundle)
+
+  const status = await until('acknowledged', async () => {
+    const { body } = await api(stateDir, 'GET', '/culvert/v1/status')
+    const [first] = body['hosts'] as { lag: number }[]
+    return first?.lag === 0 && body
+  })
+  t.match(status, {
+    trustDomain: 'cluster.local',
+    hosts: [
+      {
+        host: 'h1',
+        connected: true,
+        refused: [],
+        workloads: [{ name: 'orders', captured: true, uncapturedConnections: 3 }],
+        certificates: [{ serial: /^[0-9a-f]+$/ }],
+      },
+    ],
+  })
+})
+
+t.test(
+  'node authorization: what the token does not allow, or belongs to another, is refused with the reason',
+  async (t) => {
+    const stateDir = await directory(t)
+    const control = await start(t, stateDir)
+    const h1 = await host(t, control, stateDir, 'h1', ['shop/a', 'shop/b'], { cidrs: ['10.1.0.0/16'] })
+    const h2 = await host(t, control, stateDir, 'h2', ['shop/*'])
+    t.strictSame(await h2.report(report('h2', 'z', '10.1.0.9')), [])
+    const refused = await h1.report(
+      report('h1', 'a', '10.1.0.1'),
+      report('h1', 'c', '10.1.0.2'),
+      report('h1', 'b', '10.2.0.1'),
+      report('h1', 'b2', '10.1.0.9', { serviceAccount: 'b' }),
+      report('h1', 'b3', '240.240.0.7', { serviceAccount: 'b' }),
+      report('h1', 'b4', '10.1.0.1', { serviceAccount: 'b' }),
+      report('h2', 'b5', '10.1.0.5', { serviceAccount: 'b' }),
+      report('h1', 'z', '10.1.0.6', { serviceAccount: 'b' }),
+    )
+    t.match(
+      refused.map(({ uid, reason }) => `${uid.split('/')[2]}: ${reason}`),
+      [
+        /^c: .*not granted shop\/c/,
+        /^b: 10\.2\.0\.1 is outside the ranges/,
+        /^b2: 10\.1\.0\.9 belongs to the workload shop\/z/,
+        /^b3: 240\.240\.0\.7 is in the range of virtual IPs/,
+        /^b4: 10\.1\.0\.1 belongs to the workload shop\/a/,
+        /^b5: the uid does not have the form h1\//,
+        /^z: a WorkloadEntry shop\/z exists already/,
+      ],
+    )
+    t.equal(refused.length, 7)
+    await h1.certificate('spiffe://cluster.local/ns/shop/sa/a')
+    const denied = ['shop/sa/b', 'shop/sa/z', 'culvert-system/sa/x'].map((part) => `spiffe://cluster.local/ns/${part}`)
+    for (const identity of [...denied, 'spiffe://other/ns/shop/sa/a']) {
+      await t.rejects(h1.certificate(identity), { code: 'NODE_UNAUTHORIZED' }, identity)
+    }
+    for (const identity of [hostIdentity('cluster.local', 'h1'), 'spiffe://cluster.local/culvert/control', 'x']) {
+      await t.rejects(h1.certificate(identity), { code: 'IDENTITY_INVALID' }, identity)
+    }
+    await t.rejects(
+      h1.client.requestCertificate('spiffe://cluster.local/ns/shop/sa/a', 'junk', AbortSignal.timeout(limitMs)),
+      {
+        code: 'IDENTITY_INVALID',
+      },
+    )
+    await h1.report()
+    await t.rejects(
+      h1.certificate('spiffe://cluster.local/ns/shop/sa/a'),
+      { code: 'NODE_UNAUTHORIZED' },
+      'gone, so is its right',
+    )
+    t.strictSame(await h1.report(report('h1', 'b', '10.1.0.1')), [], 'a freed address may be used again')
+  },
+)
+
+t.test('a token works once, for its host, its mesh and its time', async (t) => {
+  const stateDir = await directory(t)
+  const control = await start(t, stateDir)
+  const once = await token(stateDir, 'h1', ['shop/*'])
+  await t.rejects(enrol(control, 'h2', once), { code: 'TOKEN_INVALID' }, 'another host')
+  await enrol(control, 'h1', once)
+  await t.rejects(enrol(control, 'h1', once), { code: 'TOKEN_INVALID' }, 'used')
+  const short = await token(stateDir, 'h1', ['shop/*'], { ttlSeconds: 1 })
+  await pause(1100)
+  await t.rejects(enrol(control, 'h1', short), { code: 'TOKEN_INVALID', message: /expired/ }, 'expired')
+  const good = await token(stateDir, 'h1', ['shop/*'])
+  const [version, id, , fingerprint] = good.split('.')
+  await t.rejects(enrol(control, 'h1', [version, id, 'A'.repeat(43), fingerprint].join('.')), { code: 'TOKEN_INVALID' })
+  const otherDir = await directory(t)
+  const other = await start(t, otherDir)
+  await t.rejects(enrol(other, 'h1', good), { code: 'IDENTITY_INVALID' }, 'another mesh')
+  await enrol(control, 'h1', good)
+  const stored = JSON.stringify(await readFile(join(stateDir, 'store.sqlite'), 'latin1'))
+  t.notOk(stored.includes(good.split('.')[2]!), 'the secret is nowhere in the store')
+})
+
+t.test('many guesses from one address are stopped, and a token whose secret is guessed at is burnt', async (t) => {
+  const stateDir = await directory(t)
+  const control = await start(t, stateDir)
+  const good = await token(stateDir, 'h1', ['shop/*'])
+  const [version, id, , fingerprint] = good.split('.')
+  const guess = () => enrol(control, 'h1', [version, id, 'A'.repeat(43), fingerprint].join('.'))
+  for (let n = 0; n < 5; n++) await t.rejects(guess(), { code: 'TOKEN_INVALID', message: /unknown/ })
+  await t.rejects(enrol(control, 'h1', good), { code: 'TOKEN_INVALID' }, 'burnt')
+  for (let n = 0; n < 4; n++) await t.rejects(guess(), { code: 'TOKEN_INVALID' })
+  await t.rejects(guess(), { code: 'TOKEN_INVALID', message: /too many/ })
+})
+
+t.test('after a restart a host gets only what differs, and keeps its place', async (t) => {
+  const stateDir = await directory(t)
+  const first = await start(t, stateDir)
+  const before = await host(t, first, stateDir, 'h1')
+  await before.report(report('h1', 'a', '10.1.0.1'), report('h1', 'b', '10.1.0.2'))
+  await api(stateDir, 'POST', servicesPath, service('a'))
+  await api(stateDir, 'POST', servicesPath, service('gone'))
+  await until('both services', () => [...before.snapshot.services()].length === 2)
+  const vips = before.snapshot.serviceByHostname('a.shop.svc.cluster.local')!.vips
+  await before.client.close()
+  const api1 = first.addresses.api
+  await first.close()
+
+  const second = await start(t, stateDir)
+  t.strictSame(second.addresses.api, api1, 'the kubeconfig stays right')
+  await api(stateDir, 'DELETE', `${servicesPath}/gone`)
+  await api(stateDir, 'POST', servicesPath, service('new'))
+  const after = await new Host(second, before.credentials, before.snapshot).connect(t)
+  await until('the new service', () => after.snapshot.serviceByHostname('new.shop.svc.cluster.local'))
+  await until('the removal', () => after.snapshot.serviceByHostname('gone.shop.svc.cluster.local') === undefined)
+  const sent = after.deltas.flatMap((delta) => [
+    ...(delta.full ? ['full'] : []),
+    ...delta.upserts.map(({ kind, key }) => `${kind}/${key}`),
+    ...delta.removes.map(({ key }) => `-${key}`),
+  ])
+  t.strictSame(sent.sort(), ['-shop/gone.shop.svc.cluster.local', 'Service/shop/new.shop.svc.cluster.local'])
+  t.strictSame(after.snapshot.serviceByHostname('a.shop.svc.cluster.local')!.vips, vips)
+  t.ok(after.snapshot.workloadByUid('h1/shop/a/1'), 'a host that is away keeps its workloads')
+
+  await after.client.close()
+  const third = await new Host(second, before.credentials, after.snapshot).connect(t)
+  t.match(third.deltas, [{ full: false, upserts: [], removes: [] }], 'within an epoch the version is enough')
+})
+
+t.test('a deleted host is cut off, its certificate is worth nothing, its workloads are gone', async (t) => {
+  const stateDir = await directory(t)
+  const control = await start(t, stateDir)
+  const h1 = await host(t, control, stateDir, 'h1')
+  const h2 = await host(t, control, stateDir, 'h2')
+  await h1.report(report('h1', 'a', '10.1.0.1'))
+  await until('the workload elsewhere', () => h2.snapshot.workloadByAddress('10.1.0.1'))
+  t.equal((await api(stateDir, 'DELETE', '/culvert/v1/hosts/h1')).status, 200)
+  await until('its end', () => {
+    const { state } = h1.client
+    return state.kind === 'waiting' && state.error.code === 'NODE_UNAUTHORIZED'
+  })
+  await until('the removal elsewhere', () => h2.snapshot.workloadByAddress('10.1.0.1') === undefined)
+  t.equal((await api(stateDir, 'DELETE', '/culvert/v1/hosts/h1')).status, 404)
+  t.match((await api(stateDir, 'GET', '/culvert/v1/hosts')).body, { hosts: [{ host: 'h2' }] })
+  t.strictSame(await h2.report(report('h2', 'x', '10.1.0.1')), [])
+})
+
+t.test('a renewed host certificate works, one from before a new join does not', async (t) => {
+  const stateDir = await directory(t)
+  const control = await start(t, stateDir)
+  const h1 = await host(t, control, stateDir, 'h1')
+  const { privateKey, pem } = createKeyPair()
+  const renewed = await h1.client.requestCertificate(
+    'node',
+    createCsr(privateKey, 'spiffe://x/y'),
+    AbortSignal.timeout(limitMs),
+  )
+  t.equal(parseCertificates(renewed.chain)[0]?.subjectAltName, `URI:${hostIdentity('cluster.local', 'h1')}`)
+  const old = h1.credentials
+  h1.credentials = { ...old, key: pem, chain: renewed.chain }
+  h1.client.reconnect()
+  const count = h1.deltas.length
+  await until('reconnected', () => h1.deltas.length > count)
+  await h1.client.close()
+
+  const again = await enrol(control, 'h1', await token(stateDir, 'h1', ['shop/*']))
+  const stale = new Host(control, old)
+  t.teardown(() => stale.client.close())
+  stale.client.start()
+  await until(
+    'refusal',
+    () => stale.client.state.kind === 'waiting' && stale.client.state.error.code === 'NODE_UNAUTHORIZED',
+  )
+  await new Host(control, again).connect(t)
+})
+
+t.test('the newer connection of a host replaces the older', async (t) => {
+  const stateDir = await directory(t)
+  const control = await start(t, stateDir)
+  const h1 = await host(t, control, stateDir, 'h1')
+  const states: string[] = []
+  h1.client.on('state', (state) => states.push(state.kind === 'waiting' ? state.error.message : state.kind))
+  const twin = await new Host(control, h1.credentials).connect(t)
+  await until('the end of the older', () => states.some((state) => /newer connection/.test(state)))
+  await h1.client.close()
+  await until('one stays', () => twin.client.state.kind === 'connected')
+})
+
+t.test('labels that the operator puts on a reported workload stay, and opt it out at once', async (t) => {
+  const stateDir = await directory(t)
+  const control = await start(t, stateDir)
+  const h1 = await host(t, control, stateDir, 'h1')
+  await h1.report(report('h1', 'a', '10.1.0.1', { labels: { app: 'a', 'culvert.dev/dataplane-mode': 'ambient' } }))
+  await until('enrolled', () => h1.snapshot.workloadByUid('h1/shop/a/1')?.enrolled)
+  const path = '/apis/networking.istio.io/v1/namespaces/shop/workloadentries/a'
+  const { body } = await api(stateDir, 'GET', path)
+  const metadata = { ...(body.metadata as object), labels: { 'culvert.dev/dataplane-mode': 'none' } }
+  t.equal((await api(stateDir, 'PUT', path, { ...body, metadata })).status, 200)
+  await until('opted out', () => h1.snapshot.workloadByUid('h1/shop/a/1')?.enrolled === false)
+  await h1.report(report('h1', 'a', '10.1.0.1', { uid: 'h1/shop/a/2', labels: { app: 'b' } }))
+  const next = await until('the next instance', () => h1.snapshot.workloadByUid('h1/shop/a/2'))
+  t.strictSame(next.labels, { app: 'b', 'culvert.dev/dataplane-mode': 'none' })
+  t.equal(h1.snapshot.workloadByUid('h1/shop/a/1'), undefined)
+})
+
+t.test('the API refuses who has no token, and its secrets are readable by their owner only', async (t) => {
+  const stateDir = await directory(t)
+  await start(t, stateDir)
+  for (const wrong of ['', 'x', 'A'.repeat(43)]) {
+    t.equal((await api(stateDir, 'GET', '/api/v1/namespaces', undefined, wrong)).status, 401)
+    t.equal((await api(stateDir, 'POST', '/culvert/v1/tokens', {}, wrong)).status, 401)
+  }
+  t.equal((await api(stateDir, 'GET', '/api/v1/namespaces')).status, 200)
+  for (const file of ['api-token', 'kubeconfig', 'api.json', 'ca/root.pem', 'ca/issuing.pem']) {
+    t.equal((await stat(join(stateDir, file))).mode & 0o077, 0, file)
+  }
+  t.equal((await stat(stateDir)).mode & 0o077, 0)
+  t.strictSame(
+    (await readdir(stateDir)).filter((file) => file.endsWith('.tmp')),
+    [],
+  )
+  const bad = [
+    {},
+    { host: 'H!', identities: ['shop/*'] },
+    { host: 'h', identities: [] },
+    { host: 'h', identities: ['*'] },
+  ]
+  for (const body of bad) t.match(await api(stateDir, 'POST', '/culvert/v1/tokens', body), { status: /^4/ })
+})
+
+t.test('conditions are written once and the store then rests', async (t) => {
+  const stateDir = await directory(t)
+  await start(t, stateDir)
+  await api(stateDir, 'POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } })
+  const path = '/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies'
+  const object = {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { name: 'p', namespace: 'shop' },
+    spec: { rules: [{ to: [{ operation: { methods: ['GET'] } }] }] },
+  }
+  t.equal((await api(stateDir, 'POST', path, object)).status, 201)
+  const get = async () => (await api(stateDir, 'GET', `${path}/p`)).body
+  const written = await until('conditions', async () => {
+    const body = await get()
+    return body['status'] !== undefined && body
+  })
+  t.match(written['status'], { conditions: [{ type: 'Accepted', status: 'True', lastTransitionTime: /^20/ }] })
+  t.match(JSON.stringify(written['status']), /LayerSevenFields/)
+  await pause(300)
+  t.strictSame((await get()).metadata?.resourceVersion, written.metadata?.resourceVersion)
+})
+
+t.test(
+  'a directory of files is applied whole or not at all, followed, and its objects go with their files',
+  async (t) => {
+    const stateDir = await directory(t)
+    const files = await directory(t)
+    const good = `apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: orders, namespace: shop}
+spec: {ports: [{port: 80}], selector: {app: orders}}
+`
+    await writeFile(join(files, 'a.yaml'), good)
+    await writeFile(
+      join(files, 'b.yaml'),
+      'apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: nowhere}\nspec: {prots: []}\n',
+    )
+    const failure = await start(t, stateDir, { config: files }).catch((error: unknown) => error)
+    t.ok(failure instanceof MeshError)
+    t.match(failure, { code: 'CONFIG_INVALID', message: /b\.yaml:4:8.*prots.*nothing was applied/s })
+
+    await rm(join(files, 'b.yaml'))
+    const control = await start(t, stateDir, { config: files })
+    const status = async (path: string) => (await api(stateDir, 'GET', path)).status
+    t.equal(await status(`${servicesPath}/orders`), 200)
+    await writeFile(join(files, 'c.yml'), good.split('---\n')[1]!.replace('orders', 'more'))
+    await until('the new file', async () => (await status(`${servicesPath}/more`)) === 200)
+    await writeFile(join(files, 'd.yaml'), 'kind: [')
+    await rm(join(files, 'c.yml'))
+    await pause(500)
+    t.equal(await status(`${servicesPath}/more`), 200, 'with a bad file nothing changes')
+    await rm(join(files, 'd.yaml'))
+    await until('the deletion', async () => (await status(`${servicesPath}/more`)) === 404)
+    t.equal(await status(`${servicesPath}/orders`), 200)
+    await control.close()
+    await writeFile(join(files, 'a.yaml'), 'kind: [')
+    await start(t, stateDir, { config: files })
+    t.equal(await status(`${servicesPath}/orders`), 200, 'a restart keeps what the last run applied')
+  },
+)
+
+t.test('a state directory keeps its trust domain, and a lost root is not replaced', async (t) => {
+  const stateDir = await directory(t)
+  await (await start(t, stateDir, { trustDomain: 'one' })).close()
+  await t.rejects(start(t, stateDir, { trustDomain: 'two' }), { code: 'CONFIG_INVALID', message: /was made for one/ })
+  await rm(join(stateDir, 'ca'), { recursive: true })
+  await t.rejects(start(t, stateDir, { trustDomain: 'one' }), { code: 'STORE_FAILED', message: /root certificate/ })
+})
