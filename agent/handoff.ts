@@ -1,0 +1,178 @@
+// The agent's unix socket for daemons: <run-dir>/agent.sock. Only root and the configured user may connect. Every
+// daemon is told everything (state, then changes in order); the newest one decides what counts as served. Used by
+// app.ts and the reconciler.
+import { chmodSync, chownSync, rmSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { asMeshError, MeshError } from '../core/base/errors.ts'
+import type { Logger } from '../core/base/log.ts'
+import type { LocalWorkload } from '../core/feed/handoff.ts'
+import type { CompiledDelta, RefusedResource } from '../core/model/types.ts'
+import { peerCredentials } from '../core/net/sys.ts'
+import {
+  type ConnectionEvents,
+  type ConnectionLimits,
+  DaemonConnection,
+  type HandoffState,
+  type Serving,
+} from './handoff-connection.ts'
+
+export interface HandoffOptions extends ConnectionEvents {
+  readonly path: string
+  /** User of the daemon besides root; the socket's group is theirs. */
+  readonly daemonUser?: { readonly uid: number; readonly gid: number } | undefined
+  /** Everything, as it is now; undefined while nothing is known: daemons then wait for `open`. */
+  state(): HandoffState | undefined
+  readonly limits?: Partial<ConnectionLimits>
+  readonly log: Logger
+}
+
+/** Whether a process listens on the unix socket. The file of one that has ended refuses. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path)
+    const settle = (answered: boolean): void => {
+      probe.destroy()
+      resolve(answered)
+    }
+    probe.once('connect', () => settle(true)).once('error', () => settle(false))
+  })
+}
+
+const defaultLimits: ConnectionLimits = { ackMs: 5000, stateAckMs: 30_000, lineBytes: 256 * 1024 * 1024 }
+const maxDaemons = 8
+
+export class HandoffServer {
+  readonly #options: HandoffOptions
+  readonly #limits: ConnectionLimits
+  readonly #server: Server
+  /** Oldest first. */
+  readonly #connections = new Set<DaemonConnection>()
+
+  constructor(options: HandoffOptions) {
+    this.#options = options
+    this.#limits = { ...defaultLimits, ...options.limits }
+    this.#server = createServer((socket) => this.#accept(socket))
+  }
+
+  /** Replaces the socket that an earlier agent left. Rejects with SYSTEM_CALL, also where that agent still runs. */
+  async listen(): Promise<void> {
+    const { path, daemonUser, log } = this.#options
+    if (await answers(path)) {
+      const text = `another agent serves ${path}: end it, or give this one a --run-dir and --state-dir of its own`
+      throw new MeshError('SYSTEM_CALL', text)
+    }
+    rmSync(path, { force: true })
+    const mask = process.umask(0o177)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#server.once('error', reject)
+        this.#server.listen(path, () => resolve())
+      })
+    } catch (error: unknown) {
+      throw new MeshError('SYSTEM_CALL', `cannot listen on ${path}: ${asMeshError(error, 'SYSTEM_CALL').message}`, {
+        cause: error,
+      })
+    } finally {
+      process.umask(mask)
+    }
+    this.#server.on('error', (error) => log.error({ err: error }, 'the handoff socket failed'))
+    if (daemonUser !== undefined) chownSync(path, 0, daemonUser.gid)
+    chmodSync(path, 0o660)
+    log.info({ path }, 'waiting for the daemon')
+  }
+
+  /** There is a state now: it goes to the daemons that wait for it. */
+  open(): void {
+    for (const connection of this.#connections) this.#open(connection)
+  }
+
+  /** Daemons that are connected. */
+  get connected(): number {
+    return this.#connections.size
+  }
+
+  /** Whether the newest daemon serves exactly this workload. */
+  serving(workload: LocalWorkload): Serving {
+    return this.#newest?.serving(workload) ?? 'absent'
+  }
+
+  /** To all daemons; what the newest refused, undefined without a daemon. Rejects with FEED_CLOSED. */
+  async delta(delta: CompiledDelta): Promise<readonly RefusedResource[] | undefined> {
+    return this.#all((connection) => connection.delta(delta))
+  }
+
+  async bundle(bundle: string): Promise<void> {
+    await this.#all((connection) => connection.bundle(bundle))
+  }
+
+  /** Resolves once the newest daemon listens for the workload. Rejects with CONNECT_FAILED or FEED_CLOSED. */
+  async add(workload: LocalWorkload): Promise<void> {
+    const newest = this.#newest
+    if (newest?.opened !== true) throw new MeshError('FEED_CLOSED', 'no daemon is connected')
+    await newest.add(workload)
+  }
+
+  /** Tells every daemon to drain the workload. */
+  async remove(uid: string): Promise<void> {
+    await this.#all((connection) => connection.remove(uid))
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    for (const connection of this.#connections) connection.end(new MeshError('DRAINING', 'the agent stops'))
+    await closed
+    rmSync(this.#options.path, { force: true })
+  }
+
+  get #newest(): DaemonConnection | undefined {
+    return [...this.#connections].at(-1)
+  }
+
+  /**
+   * Sends to all at once; the newest one's answer counts, the others' failures end their connections and are logged
+   * there.
+   */
+  async #all<T>(send: (connection: DaemonConnection) => Promise<T>): Promise<T | undefined> {
+    const newest = this.#newest
+    const opened = [...this.#connections].filter((connection) => connection.opened)
+    const answers = opened.map((connection) => ({ connection, answer: send(connection) }))
+    for (const { answer } of answers) answer.catch(() => {})
+    return answers.find(({ connection }) => connection === newest)?.answer
+  }
+
+  #open(connection: DaemonConnection): void {
+    if (connection.opened) return
+    const state = this.#options.state()
+    if (state !== undefined) connection.open(state)
+  }
+
+  #accept(socket: Socket): void {
+    const { log, daemonUser } = this.#options
+    socket.on('error', () => {})
+    try {
+      const { uid, pid } = peerCredentials(socket)
+      if (uid !== 0 && uid !== daemonUser?.uid) {
+        log.warn({ uid, pid }, 'refused a connection: neither root nor the daemon user')
+        socket.destroy()
+        return
+      }
+      if (this.#connections.size >= maxDaemons) throw new MeshError('LIMIT_REACHED', 'too many daemons are connected')
+      void this.#serve(socket, log.child({ daemon: pid }))
+    } catch (error: unknown) {
+      log.warn({ err: error }, 'refused a connection')
+      socket.destroy()
+    }
+  }
+
+  async #serve(socket: Socket, log: Logger): Promise<void> {
+    const connection = new DaemonConnection(socket, this.#options, this.#limits, log)
+    this.#connections.add(connection)
+    try {
+      this.#open(connection)
+      await connection.run()
+    } finally {
+      this.#connections.delete(connection)
+      this.#options.changed()
+    }
+  }
+}

@@ -1,0 +1,91 @@
+// How the agent belongs to a mesh: the host certificate from disk or by joining, then the feed, its certificate kept
+// fresh. Runs in the background of everything else: a host with a saved state works without any of it. Used by app.ts.
+import { readFile } from 'node:fs/promises'
+import { backoff, sleep } from '../core/base/deadline.ts'
+import { asMeshError, MeshError } from '../core/base/errors.ts'
+import type { Logger } from '../core/base/log.ts'
+import { FeedClient } from '../core/feed/client.ts'
+import type { AgentConfig } from './config.ts'
+import { HostCertificate } from './credentials.ts'
+import { joinMesh } from './join.ts'
+
+export interface MembershipOptions {
+  readonly config: AgentConfig
+  readonly build: string
+  resume(): { readonly epoch: string; readonly version: number } | undefined
+  digests(): Readonly<Record<string, string>>
+  readonly log: Logger
+  readonly signal: AbortSignal
+}
+
+export interface Membership {
+  readonly certificate: HostCertificate
+  /** Not started yet, so that its user can listen to it first. */
+  readonly feed: FeedClient
+}
+
+const joinRetry = { baseMs: 1000, maxMs: 30_000 } as const
+
+/**
+ * The certificate on disk, else a join. Tries again while the control plane cannot be reached; throws TOKEN_INVALID,
+ * NODE_UNAUTHORIZED, IDENTITY_INVALID or CONFIG_INVALID where trying again cannot help.
+ */
+export async function becomeMember(options: MembershipOptions): Promise<Membership> {
+  const { config, log } = options
+  const certificate = (await HostCertificate.load(config.stateDir, config.host, log)) ?? (await join(options))
+  const feed = new FeedClient({
+    control: config.control,
+    host: config.host,
+    build: options.build,
+    trustDomain: certificate.credentials.trustDomain,
+    credentials: () => certificate.credentials,
+    resume: options.resume,
+    digests: options.digests,
+    log: log.child({ part: 'feed' }),
+  })
+  feed.on('bundle', (bundle) => {
+    certificate.setBundle(bundle).catch((error: unknown) => log.error({ err: error }, 'the trust bundle was not saved'))
+  })
+  return { certificate, feed }
+}
+
+/** Starts the feed and renews the host certificate until the signal aborts. */
+export async function stayMember({ certificate, feed }: Membership, signal: AbortSignal): Promise<void> {
+  feed.start()
+  await certificate.keepFresh(
+    (csr, limit) => feed.requestCertificate('node', csr, limit),
+    () => {},
+    signal,
+  )
+}
+
+async function join({ config, log, signal }: MembershipOptions): Promise<HostCertificate> {
+  const { host, control, stateDir } = config
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      const credentials = await joinMesh({ control, host, token: await readToken(config), signal })
+      const certificate = await HostCertificate.adopt(stateDir, credentials, log)
+      log.info({ host, trustDomain: credentials.trustDomain }, 'joined the mesh')
+      return certificate
+    } catch (error: unknown) {
+      const failure = asMeshError(error, 'FEED_CLOSED')
+      if (!failure.retryable || signal.aborted) throw failure
+      const delayMs = backoff(attempt, joinRetry)
+      log.warn({ code: failure.code, delayMs }, failure.message)
+      await sleep(delayMs, signal)
+    }
+  }
+}
+
+async function readToken({ token, tokenFile, host }: AgentConfig): Promise<string> {
+  if (token !== undefined) return token
+  const hint = `make one with \`culvert token create --host ${host}\``
+  if (tokenFile === undefined) {
+    throw new MeshError('CONFIG_INVALID', `this host has not joined yet: --token-file or --token is needed; ${hint}`)
+  }
+  try {
+    return await readFile(tokenFile, 'utf8')
+  } catch (error: unknown) {
+    throw new MeshError('CONFIG_INVALID', `--token-file ${tokenFile} cannot be read; ${hint}`, { cause: error })
+  }
+}
