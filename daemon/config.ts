@@ -1,0 +1,32 @@
+// The configuration of `culvert daemon`: one row per field. docs/CONFIG.md is written from it; the CLI makes flags of it.
+import { type Config, row } from '../core/base/config.ts'
+import { durationMs, enumOf, hostPort, integer, path } from '../core/base/parsers.ts'
+
+export const daemonRows = {
+  stateDir: row(
+    path,
+    '/var/lib/culvert/daemon',
+    "directory of the daemon's keys, certificates and last state; readable by nobody else",
+  ),
+  runDir: row(path, '/run/culvert', 'directory of the agent socket, agent.sock'),
+  adminAddress: row(
+    hostPort,
+    '127.0.0.1:15000',
+    'address of the admin server; it has no authentication: keep it on loopback',
+  ),
+  metricsAddress: row(hostPort, '0.0.0.0:15020', 'address of /metrics and /stats/prometheus'),
+  healthAddress: row(hostPort, '0.0.0.0:15021', 'address of /healthz/ready'),
+  workers: row(integer(1, 64), '1', 'data workers, each with its own listeners and event loop'),
+  logLevel: row(
+    enumOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    'info',
+    'least severe level that is logged; the access log is info',
+  ),
+  drainTimeout: row(durationMs, '25s', 'how long live connections may go on when the daemon or a workload stops'),
+  connectTimeout: row(durationMs, '10s', 'longest wait for an application to accept an inbound connection'),
+  establishTimeout: row(durationMs, '20s', 'longest wait for an outbound connection, the tunnel included'),
+  maxConnections: row(integer(1, 1_000_000), '20000', 'most open connections of one workload on one worker'),
+  maxPending: row(integer(1, 1_000_000), '4096', 'most connections of one workload on one worker that wait to be made'),
+} as const
+
+export type DaemonConfig = Config<typeof daemonRows>

@@ -1,0 +1,155 @@
+// The way of an outbound connection: accepted on 15001 in the workload's namespace → where was it going → route → tunnel
+// stream or plain socket → copy → report. Called by the listeners of served-workload.ts.
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type ErrorCode, MeshError } from '../core/base/errors.ts'
+import { type RouteDecision, route } from '../core/decide/route.ts'
+import type { TunnelKey } from '../core/hbone/types.ts'
+import { capturePorts } from '../core/model/ports.ts'
+import type { Workload } from '../core/model/types.ts'
+import { familyOf, formatSocketAddress, isLoopback, type SocketAddress } from '../core/net/address.ts'
+import { carry, originalOf, watchClient } from './carry.ts'
+import { type Connection, type ConnectionFacts, resetStream } from './connections.ts'
+import type { Plane } from './plane.ts'
+import { Report } from './reports.ts'
+import type { Served } from './served.ts'
+import { localEnd, remoteEnd } from './sockets.ts'
+import { formatBaggage, formatForwarded, newTraceparent } from './tunnel-headers.ts'
+
+type Path = Exclude<RouteDecision, { kind: 'refuse' }>
+
+/** One captured connection on its way out. */
+interface Outgoing {
+  readonly plane: Plane
+  readonly served: Served
+  readonly model: Workload
+  readonly client: Socket
+  readonly source: SocketAddress
+  readonly destination: SocketAddress
+  readonly report: Report
+}
+
+/** Failures before the first byte that another endpoint, or another try, may not have. */
+const retried: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'CONNECT_FAILED',
+  'TUNNEL_UNAVAILABLE',
+  'TUNNEL_HANDSHAKE',
+  'TUNNEL_H2',
+  'TUNNEL_TIMEOUT',
+])
+
+/** Serves one accepted socket to its end. Never rejects. */
+export async function handleOutbound(plane: Plane, served: Served, client: Socket): Promise<void> {
+  const source = remoteEnd(client)
+  const local = localEnd(client)
+  if (source === undefined || local === undefined) return resetStream(client)
+  const { destination, direct } = originalOf(plane, client, local)
+  const facts: ConnectionFacts = { direction: 'outbound', owner: served, source, destination }
+  const report = new Report(plane.telemetry, facts)
+  report.source = served.model
+  await carry(plane, facts, report, {
+    establish: async (connection) => {
+      watchClient(client, connection)
+      const model = callerOf(served)
+      refuseLoop(served, destination, direct)
+      const far = await reach({ plane, served, model, client, source, destination, report }, connection)
+      return { near: client, far }
+    },
+    fail: () => resetStream(client),
+  })
+}
+
+function callerOf(served: Served): Workload {
+  if (served.model !== undefined) return served.model
+  throw new MeshError('CONNECT_FAILED', `${served.uid} is not in the mesh's model yet: is the control plane reachable?`)
+}
+
+/** Nothing that reaches the outbound port may lead back to a port of the proxy. */
+function refuseLoop(served: Served, destination: SocketAddress, direct: boolean): void {
+  const text = formatSocketAddress(destination)
+  if (direct)
+    throw new MeshError('LOOP_REFUSED', `${text} was connected directly: only redirected connections come here`)
+  const own = isLoopback(destination.address) || served.local.addresses.includes(destination.address)
+  if (own && capturePorts.has(destination.port)) {
+    throw new MeshError('LOOP_REFUSED', `${text} is a port of the workload's own proxy`)
+  }
+}
+
+/** Connects to where the route leads; where that fails before a byte was sent, once more, to another endpoint if any. */
+async function reach(outgoing: Outgoing, connection: Connection): Promise<Duplex> {
+  const first = decide(outgoing)
+  if (first.kind === 'refuse') {
+    outgoing.report.service = first.service
+    throw first.error
+  }
+  try {
+    return await open(outgoing, first, connection.signal)
+  } catch (error: unknown) {
+    const again = error instanceof MeshError && retried.has(error.code) && connection.state === 'connecting'
+    const other = again ? anotherEndpoint(outgoing, first) : undefined
+    if (other === undefined) throw error
+    outgoing.plane.log.debug({ err: error, destination: formatSocketAddress(other.target) }, 'trying another endpoint')
+    return await open(outgoing, other, connection.signal)
+  }
+}
+
+function decide({ plane, model, destination }: Outgoing, exclude?: ReadonlySet<string>): RouteDecision {
+  return route(plane.snapshot, { source: model, destination, random: plane.random, exclude })
+}
+
+/** Another endpoint of the same service; undefined where there is none. */
+function anotherEndpoint(outgoing: Outgoing, first: Path): Path | undefined {
+  if (first.service === undefined || first.workload === undefined) return undefined
+  const other = decide(outgoing, new Set([first.workload.uid]))
+  return other.kind === 'refuse' ? undefined : other
+}
+
+async function open(outgoing: Outgoing, path: Path, signal: AbortSignal): Promise<Duplex> {
+  const { plane, served, report } = outgoing
+  report.service = path.service
+  report.destination = path.workload
+  if (path.kind === 'plain') {
+    report.address = path.target
+    report.authority = undefined
+    return await plane.sockets.connectTcp({ workload: served.local, to: path.target, transparent: false, signal })
+  }
+  const key = tunnelKey(outgoing, path)
+  report.address = path.peer
+  report.authority = path.target
+  await plane.certificates.wait(key.sourceIdentity, signal)
+  const authority = formatSocketAddress(path.target)
+  const { stream } = await plane.pool.connect(key, { authority, headers: headersOf(outgoing, path) }, signal)
+  return stream
+}
+
+function tunnelKey({ served, source }: Outgoing, path: Extract<Path, { kind: 'tunnel' }>): TunnelKey {
+  return {
+    sourceUid: served.uid,
+    sourceAddress: sourceAddressFor(served, source, path.peer),
+    sourceIdentity: served.local.identity,
+    expectedIdentities: path.expectedIdentities,
+    destination: path.peer,
+    destinationUid: path.workload.uid,
+  }
+}
+
+/** The address that the application used where it fits, else the workload's first of the peer's family. */
+function sourceAddressFor(served: Served, source: SocketAddress, peer: SocketAddress): string {
+  const family = familyOf(peer.address)
+  const { addresses } = served.local
+  if (familyOf(source.address) === family && addresses.includes(source.address)) return source.address
+  const own = addresses.find((address) => familyOf(address) === family)
+  if (own !== undefined) return own
+  throw new MeshError('CONNECT_FAILED', `${formatSocketAddress(peer)}: ${served.uid} has no ${family} address`)
+}
+
+function headersOf(
+  { plane, model, source }: Outgoing,
+  path: Path,
+): Record<'baggage' | 'forwarded' | 'traceparent', string> {
+  return {
+    baggage: formatBaggage(model, plane.snapshot.settings),
+    forwarded: formatForwarded(source, path.service?.hostname),
+    traceparent: newTraceparent(),
+  }
+}

@@ -1,0 +1,22 @@
+// What the handlers of connections (outbound.ts, inbound.ts, inbound-plaintext.ts) need of their data plane.
+import type { Logger } from '../core/base/log.ts'
+import type { Family } from '../core/base/metrics.ts'
+import type { TunnelPool } from '../core/hbone/pool.ts'
+import type { Snapshot } from '../core/model/snapshot.ts'
+import type { Certificates } from './certificates.ts'
+import type { Connections } from './connections.ts'
+import type { Sockets } from './sockets.ts'
+import type { Telemetry } from './telemetry/telemetry.ts'
+
+export interface Plane {
+  readonly sockets: Sockets
+  readonly connections: Connections
+  readonly certificates: Certificates
+  readonly pool: TunnelPool
+  readonly snapshot: Snapshot
+  readonly telemetry: Telemetry
+  /** By direction and error code. */
+  readonly failures: Family
+  readonly random: () => number
+  readonly log: Logger
+}

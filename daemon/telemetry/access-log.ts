@@ -1,0 +1,77 @@
+// The fields of the access log: one line per connection, at its end, with ztunnel's field names. Pure; telemetry.ts writes it.
+import type { MeshError } from '../../core/base/errors.ts'
+import { formatIdentity } from '../../core/identity/spiffe.ts'
+import { workloadIdentity } from '../../core/model/canonical.ts'
+import type { Workload } from '../../core/model/types.ts'
+import { formatSocketAddress } from '../../core/net/address.ts'
+import type { ConnectionFacts } from './labels.ts'
+
+/** Totals of one connection, as Istio's metrics direct them. */
+export interface ByteCounts {
+  /** From the caller to the one called (the request), whoever reports. */
+  readonly received: number
+  /** From the one called to the caller (the response). */
+  readonly sent: number
+}
+
+export type AccessFields = Readonly<Record<string, string | number>>
+
+/** Who talks to whom. What is not known is left out. */
+export function connectionFields(facts: ConnectionFacts, clusterName: string): AccessFields {
+  const { source, destination, service, secure, dryRun } = facts
+  const hbone = destination.hboneAddress
+  return {
+    'src.addr': formatSocketAddress(source.address),
+    ...workloadFields('src', source.workload, callerIdentity(facts), clusterName),
+    'dst.addr': formatSocketAddress(destination.address),
+    ...(hbone === undefined ? {} : { 'dst.hbone_addr': formatSocketAddress(hbone) }),
+    ...(service === undefined ? {} : { 'dst.service': service.hostname }),
+    ...workloadFields('dst', destination.workload, secure ? identityOf(destination.workload) : undefined, clusterName),
+    direction: facts.reporter === 'source' ? 'outbound' : 'inbound',
+    ...(dryRun === undefined ? {} : { 'policy.dry_run': dryRun }),
+  }
+}
+
+/**
+ * What the connection came to. `bytes_sent` is what the local workload sent, `bytes_recv` what it received: Istio's metrics
+ * count from the caller's side on both ends, its logs do not (istio#32399).
+ */
+export function closeFields(
+  facts: ConnectionFacts,
+  bytes: ByteCounts,
+  durationMs: number,
+  error: MeshError | undefined,
+): AccessFields {
+  const outbound = facts.reporter === 'source'
+  return {
+    bytes_sent: outbound ? bytes.received : bytes.sent,
+    bytes_recv: outbound ? bytes.sent : bytes.received,
+    duration: `${Math.round(durationMs)}ms`,
+    ...(error === undefined ? {} : { error: error.message, code: error.code }),
+  }
+}
+
+function workloadFields(
+  side: 'src' | 'dst',
+  workload: Workload | undefined,
+  identity: string | undefined,
+  clusterName: string,
+): AccessFields {
+  return {
+    ...(workload === undefined
+      ? {}
+      : { [`${side}.workload`]: workload.name, [`${side}.namespace`]: workload.namespace }),
+    ...(identity === undefined ? {} : { [`${side}.identity`]: identity }),
+    ...(workload === undefined || clusterName === '' ? {} : { [`${side}.cluster`]: clusterName }),
+  }
+}
+
+/** An identity is logged where a certificate proves it. */
+function callerIdentity({ source, secure, reporter }: ConnectionFacts): string | undefined {
+  if (source.identity !== undefined) return formatIdentity(source.identity)
+  return secure && reporter === 'source' ? identityOf(source.workload) : undefined
+}
+
+function identityOf(workload: Workload | undefined): string | undefined {
+  return workload === undefined ? undefined : workloadIdentity(workload)
+}

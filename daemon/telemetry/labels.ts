@@ -1,0 +1,118 @@
+// Istio's standard labels of TCP metrics for one connection. Pure; telemetry.ts keeps the series that they name.
+import type { Identity } from '../../core/identity/spiffe.ts'
+import { formatIdentity } from '../../core/identity/spiffe.ts'
+import {
+  applicationOf,
+  canonicalName,
+  canonicalRevision,
+  versionOf,
+  workloadIdentity,
+} from '../../core/model/canonical.ts'
+import type { Service, Workload } from '../../core/model/types.ts'
+import type { SocketAddress } from '../../core/net/address.ts'
+
+/** What is known of a connection once it is routed. `secure` says that it crosses, or crossed, a tunnel. */
+export interface ConnectionFacts {
+  /** `source`: the caller is local (outbound); `destination`: the one called is local (inbound). */
+  readonly reporter: 'source' | 'destination'
+  readonly source: {
+    readonly address: SocketAddress
+    readonly workload?: Workload | undefined
+    /** Identity of the caller's certificate, on an inbound tunnel. */
+    readonly identity?: Identity | undefined
+  }
+  readonly destination: {
+    /** The end of the tunnel at the one called (port 15008), else the destination itself. */
+    readonly address: SocketAddress
+    /** `:authority` of the tunnel stream. */
+    readonly hboneAddress?: SocketAddress | undefined
+    readonly workload?: Workload | undefined
+  }
+  readonly service?: Service | undefined
+  readonly secure: boolean
+  /** What dry-run policies would have decided, where that differs. */
+  readonly dryRun?: string | undefined
+}
+
+const sides = ['source', 'destination'] as const
+const sideLabels = [
+  'workload',
+  'workload_namespace',
+  'principal',
+  'app',
+  'version',
+  'cluster',
+  'canonical_service',
+  'canonical_revision',
+  'region',
+  'zone',
+] as const
+
+export const labelNames: readonly string[] = [
+  'reporter',
+  ...sides.flatMap((side) => sideLabels.map((label) => `${side}_${label}`)),
+  'destination_service',
+  'destination_service_name',
+  'destination_service_namespace',
+  'request_protocol',
+  'response_flags',
+  'connection_security_policy',
+]
+
+/** What a label says where nothing is known. */
+export const unknown = 'unknown'
+
+/** Values in the order of `labelNames`. `flag` is `-` or the access-log flag of an error. */
+export function labelValues(facts: ConnectionFacts, clusterName: string, flag: string): readonly string[] {
+  const { source, destination, service, secure } = facts
+  const caller = source.identity === undefined ? undefined : formatIdentity(source.identity)
+  return [
+    facts.reporter,
+    ...sideValues(source.workload, callerPrincipal(facts, caller), source.identity?.namespace, clusterName),
+    ...sideValues(destination.workload, calledPrincipal(destination.workload), undefined, clusterName),
+    service?.hostname ?? unknown,
+    service?.name ?? unknown,
+    service?.namespace ?? unknown,
+    'tcp',
+    flag,
+    secure ? 'mutual_tls' : unknown,
+  ]
+}
+
+/** The certificate is the most trustworthy source; a local caller's identity is known without one. */
+function callerPrincipal(facts: ConnectionFacts, certificate: string | undefined): string {
+  if (certificate !== undefined) return certificate
+  const { workload } = facts.source
+  return facts.reporter === 'source' && workload !== undefined ? workloadIdentity(workload) : unknown
+}
+
+function calledPrincipal(workload: Workload | undefined): string {
+  return workload === undefined ? unknown : workloadIdentity(workload)
+}
+
+function sideValues(
+  workload: Workload | undefined,
+  principal: string,
+  namespace: string | undefined,
+  clusterName: string,
+): readonly string[] {
+  if (workload === undefined) {
+    return sideLabels.map((label) => {
+      if (label === 'principal') return principal
+      return label === 'workload_namespace' ? (namespace ?? unknown) : unknown
+    })
+  }
+  const [region, zone] = workload.locality.split('/')
+  return [
+    workload.name,
+    workload.namespace,
+    principal,
+    applicationOf(workload) ?? unknown,
+    versionOf(workload) ?? unknown,
+    clusterName || unknown,
+    canonicalName(workload),
+    canonicalRevision(workload),
+    region || unknown,
+    zone || unknown,
+  ]
+}

@@ -1,0 +1,49 @@
+// The headers of a CONNECT as ambient writes them: who calls (`baggage`), from where and to which service (`forwarded`),
+// one trace per connection (`traceparent`). All pure but for the random trace. Called by outbound.ts and inbound.ts.
+import { randomBytes } from 'node:crypto'
+import { canonicalName, canonicalRevision } from '../core/model/canonical.ts'
+import type { MeshSettings, Workload } from '../core/model/types.ts'
+import { formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
+
+/** W3C baggage with the keys that ztunnel writes (ztunnel `src/baggage.rs`). Values are percent-encoded. */
+export function formatBaggage(workload: Workload, settings: MeshSettings): string {
+  const [region = '', zone = ''] = workload.locality.split('/')
+  const entries: readonly (readonly [string, string])[] = [
+    ['k8s.cluster.name', settings.clusterName],
+    ['k8s.namespace.name', workload.namespace],
+    ['k8s.pod.name', workload.name],
+    ['service.name', canonicalName(workload)],
+    ['service.version', canonicalRevision(workload)],
+    ['cloud.region', region],
+    ['cloud.availability_zone', zone],
+  ]
+  return entries
+    .filter(([, value]) => value !== '')
+    .map(([key, value]) => `${key}=${encodeURIComponent(value)}`)
+    .join(',')
+}
+
+/** RFC 7239 `for` of the caller, and `host` where the caller addressed a service. */
+export function formatForwarded(source: SocketAddress, serviceHostname?: string): string {
+  const host = serviceHostname === undefined ? '' : `;host=${serviceHostname}`
+  return `for="${formatSocketAddress(source)}"${host}`
+}
+
+const hostPattern = /(?:^|;)\s*host=(?:"([a-zA-Z0-9.-]{1,253})"|([a-zA-Z0-9.-]{1,253}))\s*(?:;|$)/i
+
+/** The service that the caller addressed. Only for telemetry: a caller can write here what it likes. */
+export function forwardedHost(header: string | undefined): string | undefined {
+  if (header === undefined || header.length > 1024) return undefined
+  const match = hostPattern.exec(header)
+  return match === null ? undefined : (match[1] ?? match[2])?.toLowerCase()
+}
+
+const zero = /^0+$/
+
+/** W3C trace context, version 00, not sampled. */
+export function newTraceparent(random: (size: number) => Buffer = randomBytes): string {
+  const hex = random(24).toString('hex')
+  const trace = hex.slice(0, 32)
+  const span = hex.slice(32)
+  return zero.test(trace) || zero.test(span) ? newTraceparent(random) : `00-${trace}-${span}-00`
+}

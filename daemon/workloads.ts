@@ -1,0 +1,153 @@
+// One stay of a local workload: its namespace, its listeners (15001, 15006, 15008 and DNS), its tunnel server, from start to
+// drained end. Owned by DataPlane.
+import type { Server, Socket } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
+import { asMeshError, MeshError } from '../core/base/errors.ts'
+import type { LocalWorkload } from '../core/feed/handoff.ts'
+import { TunnelServer } from '../core/hbone/server.ts'
+import { ports } from '../core/model/ports.ts'
+import type { Workload } from '../core/model/types.ts'
+import { formatSocketAddress } from '../core/net/address.ts'
+import { handleConnect } from './inbound.ts'
+import { handleInboundPlaintext } from './inbound-plaintext.ts'
+import { handleOutbound } from './outbound.ts'
+import type { Plane } from './plane.ts'
+import type { Served } from './served.ts'
+import { systemCode, tuneSocket } from './sockets.ts'
+
+/** The DNS server of one workload, or whatever else stops with it. */
+export interface Stoppable {
+  close(): Promise<void>
+}
+
+export interface ServedWorkloadDeps {
+  readonly plane: Plane
+  /** Starts the workload's DNS; undefined where another worker has it. */
+  readonly startDns: ((served: ServedWorkload) => Promise<Stoppable>) | undefined
+}
+
+/** What a namespace without IPv6 answers to a listener on `::`. */
+const noIpv6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT'])
+
+export class ServedWorkload implements Served {
+  readonly #plane: Plane
+  readonly #startDns: ServedWorkloadDeps['startDns']
+  readonly #servers: Server[] = []
+  readonly #tunnel: TunnelServer
+  #local: LocalWorkload
+  #model: Workload | undefined
+  #dns: Stoppable | undefined
+  #stopped: Promise<void> | undefined
+
+  private constructor({ plane, startDns }: ServedWorkloadDeps, local: LocalWorkload) {
+    this.#plane = plane
+    this.#startDns = startDns
+    this.#local = local
+    this.#model = plane.snapshot.workloadByUid(local.uid)
+    this.#tunnel = new TunnelServer({
+      contexts: (serverName) => plane.certificates.serverContext(this.#local.identity, serverName),
+      trustDomain: () => plane.snapshot.settings.trustDomain,
+      onConnect: (connect) => void handleConnect(plane, this, connect),
+      onError: (error, peer) => {
+        plane.failures.labels(['inbound', error.code]).add(1)
+        plane.log.info({ err: error, peer: formatSocketAddress(peer), workload: this.uid }, 'a tunnel was refused')
+      },
+      log: plane.log,
+    })
+  }
+
+  /** Resolves once every listener is open; on failure nothing stays open. Throws SYSTEM_CALL. */
+  static async start(deps: ServedWorkloadDeps, local: LocalWorkload): Promise<ServedWorkload> {
+    const { plane } = deps
+    plane.sockets.open(local)
+    const served = new ServedWorkload(deps, local)
+    try {
+      await served.#listen(ports.outbound, (socket) => void handleOutbound(plane, served, socket))
+      await served.#listen(ports.inboundPlaintext, (socket) => void handleInboundPlaintext(plane, served, socket))
+      await served.#listen(ports.hbone, (socket) => served.#tunnel.accept(socket))
+      served.#dns = await deps.startDns?.(served)
+      return served
+    } catch (error: unknown) {
+      await served.stop(0)
+      throw asMeshError(error, 'SYSTEM_CALL')
+    }
+  }
+
+  get uid(): string {
+    return this.#local.uid
+  }
+
+  get local(): LocalWorkload {
+    return this.#local
+  }
+
+  get model(): Workload | undefined {
+    return this.#model
+  }
+
+  /** Sessions of peers that are open to this workload. */
+  get sessions(): number {
+    return this.#tunnel.sessions
+  }
+
+  /** Reads its compiled form again. One that the model lost for a moment keeps its last: its policies still hold. */
+  refresh(): void {
+    this.#model = this.#plane.snapshot.workloadByUid(this.uid) ?? this.#model
+  }
+
+  /** Takes what may change while listeners stay: addresses, nameservers. Another resolver list restarts its DNS. */
+  async update(local: LocalWorkload): Promise<void> {
+    const dns = !isDeepStrictEqual(this.#local.nameservers, local.nameservers)
+    this.#local = local
+    if (!dns || this.#startDns === undefined) return
+    await this.#dns?.close()
+    this.#dns = await this.#startDns(this)
+  }
+
+  /** Listeners close now; live connections get `drainMs`, then they are reset. Resolves when all is gone. */
+  stop(drainMs: number): Promise<void> {
+    this.#stopped ??= this.#stop(drainMs)
+    return this.#stopped
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    for (const server of this.#servers) server.close()
+    const dns = this.#dns?.close()
+    const { connections, sockets, log } = this.#plane
+    const tunnel = this.#tunnel.drain(drainMs)
+    if (!(await connections.whenEmpty(this, drainMs))) {
+      const live = connections.of(this).length
+      log.info({ workload: this.uid, live }, 'the drain deadline passed; resetting what is left')
+      connections.closeAll(new MeshError('DRAINING', 'the workload or its daemon stops'), this)
+    }
+    await tunnel
+    this.#tunnel.close()
+    await dns
+    sockets.close(this.#local)
+  }
+
+  async #listen(port: number, onSocket: (socket: Socket) => void): Promise<void> {
+    const accept = (socket: Socket): void => {
+      // Whoever owns the socket later listens too; until then an early reset must not be an uncaught error.
+      socket.on('error', ignore)
+      tuneSocket(socket)
+      onSocket(socket)
+    }
+    const { sockets } = this.#plane
+    this.#keep(await sockets.listen(this.#local, { address: '0.0.0.0', port }, accept))
+    try {
+      this.#keep(await sockets.listen(this.#local, { address: '::', port }, accept))
+    } catch (error: unknown) {
+      if (!noIpv6.has(systemCode(error) ?? '')) throw error
+    }
+  }
+
+  #keep(server: Server): void {
+    this.#servers.push(server)
+    server.on('error', (error) => {
+      this.#plane.log.error({ err: error, workload: this.uid }, 'a listener failed to accept a connection')
+    })
+  }
+}
+
+function ignore(): void {}
