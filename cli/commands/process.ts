@@ -1,0 +1,134 @@
+// What `control`, `agent` and `daemon` share: flags from the process's configuration rows, and the life of a process from
+// build() to the signal that ends it.
+
+import { readFileSync } from 'node:fs'
+import type { Argv, CommandModule } from 'yargs'
+import { type Config, flagName, parseConfig, type Rows } from '../../core/base/config.ts'
+import { type ConfigFile, readConfigFile } from '../../core/base/config-file.ts'
+import { sleep } from '../../core/base/deadline.ts'
+import { MeshError } from '../../core/base/errors.ts'
+import { createLogger, type Logger } from '../../core/base/log.ts'
+import { UsageError } from '../session.ts'
+
+/** A process that has been built. */
+export interface RunningProcess {
+  readonly ready: Promise<void>
+  close(): Promise<void>
+  /** Rejects when the process cannot go on. */
+  readonly failed?: Promise<never>
+}
+
+export interface ProcessDefinition<R extends Rows> {
+  readonly name: string
+  readonly describe: string
+  readonly examples: readonly (readonly [string, string])[]
+  readonly rows: () => Promise<R>
+  readonly build: (config: Config<R>, deps: { readonly log: Logger; readonly build: string }) => Promise<RunningProcess>
+  readonly version: string
+}
+
+/** A command whose flags are the rows of the process's configuration. Its modules are loaded only when it is used. */
+export function processCommand<R extends Rows>(definition: ProcessDefinition<R>): CommandModule {
+  return {
+    command: definition.name,
+    describe: definition.describe,
+    builder: async (yargs) => {
+      const rows = await definition.rows()
+      let result: Argv = yargs.option('config-file', {
+        type: 'string',
+        describe: 'YAML file with the same fields, for those not given as flags or environment variables',
+      })
+      for (const [name, row] of Object.entries(rows)) result = result.option(flagName(name).slice(2), option(row))
+      for (const [words, text] of definition.examples)
+        result = result.example(`$0 ${definition.name} ${words}`.trim(), text)
+      return result.epilogue('Every flag can be given as CULVERT_<NAME> in the environment. See docs/CONFIG.md.')
+    },
+    handler: async (argv) => {
+      await run(definition, readConfig(definition.name, await definition.rows(), argv))
+    },
+  }
+}
+
+/** Throws UsageError: what is missing or wrong here is the command line's, or stands for it. */
+function readConfig<R extends Rows>(name: string, rows: R, argv: Readonly<Record<string, unknown>>): Config<R> {
+  const flags = definedFlags(argv)
+  try {
+    const file = configFile(flags['configFile'])
+    return parseConfig(rows, { flags, env: process.env, ...(file === undefined ? {} : { file }) })
+  } catch (error: unknown) {
+    if (!(error instanceof MeshError)) throw error
+    throw new UsageError(`${error.message} (${error.code})\nSee \`culvert ${name} --help\`.`)
+  }
+}
+
+function option(row: Rows[string]): { readonly type: 'string'; readonly requiresArg: true; readonly describe: string } {
+  const initial = row.required ? '[required]' : row.default === undefined ? '' : `[default: ${row.default}]`
+  return { type: 'string', requiresArg: true, describe: `${row.text} ${initial}`.trim() }
+}
+
+function definedFlags(argv: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(argv).filter(([, value]) => value !== undefined))
+}
+
+function configFile(name: unknown): ConfigFile | undefined {
+  if (typeof name !== 'string') return undefined
+  try {
+    return readConfigFile(readFileSync(name, 'utf8'), name)
+  } catch (cause: unknown) {
+    if (cause instanceof MeshError) throw cause
+    throw new MeshError('CONFIG_INVALID', `cannot read the configuration file ${name}`, { cause })
+  }
+}
+
+/** How long a start may go on after a signal. */
+const startGraceMs = 5_000
+
+/** Runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
+async function run<R extends Rows>(definition: ProcessDefinition<R>, config: Config<R>): Promise<void> {
+  const level = (config as Readonly<Record<string, unknown>>)['logLevel']
+  const log = createLogger({ name: definition.name, ...(typeof level === 'string' ? { level } : {}) })
+  dieOnUncaught(log)
+  const stop = signalled(log)
+  const starting = definition.build(config, { log, build: definition.version })
+  // A signal during the start lets the start finish, so that what was opened is closed in order, but not for ever.
+  const running = await Promise.race([starting, stop.then(() => sleep(startGraceMs))])
+  if (running === undefined) {
+    log.warn('stopped before the start was done')
+    process.exit(1)
+  }
+  running.ready.then(
+    () => log.info('ready'),
+    (error: unknown) => log.error({ err: error }, 'did not become ready'),
+  )
+  await (running.failed === undefined ? stop : Promise.race([stop, running.failed]))
+  await running.close()
+  process.exit(0)
+}
+
+function signalled(log: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    let first = true
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (!first) {
+        log.warn({ signal }, 'second signal: ending without drain')
+        process.exit(1)
+      }
+      first = false
+      log.info({ signal }, 'stopping')
+      resolve()
+    }
+    process.on('SIGTERM', onSignal)
+    process.on('SIGINT', onSignal)
+  })
+}
+
+function dieOnUncaught(log: Logger): void {
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught error')
+    process.exit(1)
+  })
+  process.on('unhandledRejection', (reason) => {
+    log.fatal({ err: reason }, 'unhandled rejection')
+    process.exit(1)
+  })
+}

@@ -1,0 +1,140 @@
+// A small HTTP client for the lab: steady requests over kept or fresh connections, counting every failure. Runs inside a
+// workload as `node lab/load/main.ts JSON`; the demo and the netns tests read its report.
+import { Agent, request } from 'node:http'
+import { sleep } from '../../core/base/deadline.ts'
+
+export interface LoadPlan {
+  readonly url: string
+  /** Ends after this many requests, or after `durationMs`. */
+  readonly count?: number
+  readonly durationMs?: number
+  readonly concurrency?: number
+  /** A new connection per request. */
+  readonly fresh?: boolean
+  /** Pause of each of the concurrent callers between requests. */
+  readonly pauseMs?: number
+  readonly timeoutMs?: number
+  readonly headers?: Readonly<Record<string, string>>
+  /** Sent with POST. */
+  readonly body?: string
+}
+
+export interface LoadReport {
+  readonly requests: number
+  readonly succeeded: number
+  readonly failed: number
+  /** Failures by error code, or `status 503`. */
+  readonly failures: Readonly<Record<string, number>>
+  /** Connections that were opened. */
+  readonly connections: number
+  readonly durationMs: number
+  readonly medianMs: number
+  readonly slowestMs: number
+  /** Body of the first answer. */
+  readonly first?: string
+}
+
+const keptTimes = 100_000
+
+/** Runs the plan to its end. Never rejects for a failed request: failures are what it counts. */
+export async function runLoad(plan: LoadPlan, signal?: AbortSignal): Promise<LoadReport> {
+  const run = new Load(plan)
+  const callers = Array.from({ length: plan.concurrency ?? 1 }, () => run.caller(signal))
+  await Promise.all(callers)
+  return run.report()
+}
+
+class Load {
+  readonly #plan: LoadPlan
+  readonly #agent: Agent
+  readonly #begin = performance.now()
+  readonly #failures: Record<string, number> = {}
+  readonly #times: number[] = []
+  #started = 0
+  #succeeded = 0
+  #failed = 0
+  #connections = 0
+  #first: string | undefined
+
+  constructor(plan: LoadPlan) {
+    this.#plan = plan
+    this.#agent = new Agent({ keepAlive: plan.fresh !== true, maxSockets: plan.concurrency ?? 1 })
+  }
+
+  async caller(signal: AbortSignal | undefined): Promise<void> {
+    while (this.#more() && signal?.aborted !== true) {
+      this.#started++
+      const begin = performance.now()
+      try {
+        const body = await this.#one()
+        this.#succeeded++
+        this.#first ??= body
+        if (this.#times.length < keptTimes) this.#times.push(performance.now() - begin)
+      } catch (error: unknown) {
+        this.#fail(error)
+      }
+      if (this.#plan.pauseMs !== undefined) await sleep(this.#plan.pauseMs)
+    }
+  }
+
+  #more(): boolean {
+    const { count, durationMs } = this.#plan
+    if (count !== undefined && this.#started >= count) return false
+    return durationMs === undefined || performance.now() - this.#begin < durationMs
+  }
+
+  #fail(error: unknown): void {
+    const code = (error as { readonly code?: unknown }).code
+    const key = typeof code === 'string' ? code : error instanceof Error ? error.message : String(error)
+    this.#failures[key] = (this.#failures[key] ?? 0) + 1
+    this.#failed++
+  }
+
+  #one(): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>()
+    const { url, body, headers, timeoutMs = 10_000 } = this.#plan
+    const outgoing = request(url, {
+      method: body === undefined ? 'GET' : 'POST',
+      agent: this.#agent,
+      timeout: timeoutMs,
+      headers: { ...headers, ...(this.#plan.fresh === true ? { connection: 'close' } : {}) },
+    })
+    outgoing.once('socket', (socket) => {
+      if (socket.connecting) this.#connections++
+    })
+    outgoing.once('timeout', () => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)))
+    outgoing.once('error', reject)
+    outgoing.once('response', (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => {
+        // Only the first answer is kept; of a large download only its length matters.
+        if (this.#first === undefined && chunks.length < 64) chunks.push(chunk)
+      })
+      response.once('error', reject)
+      response.once('end', () => {
+        const status = response.statusCode ?? 0
+        if (status >= 200 && status < 300) resolve(Buffer.concat(chunks).toString('utf8'))
+        else reject(new Error(`status ${status}`))
+      })
+    })
+    outgoing.end(body)
+    return promise
+  }
+
+  report(): LoadReport {
+    this.#agent.destroy()
+    const sorted = this.#times.toSorted((a, b) => a - b)
+    const round = (value: number | undefined): number => Math.round((value ?? 0) * 100) / 100
+    return {
+      requests: this.#started,
+      succeeded: this.#succeeded,
+      failed: this.#failed,
+      failures: this.#failures,
+      connections: this.#connections,
+      durationMs: Math.round(performance.now() - this.#begin),
+      medianMs: round(sorted[Math.floor(sorted.length / 2)]),
+      slowestMs: round(sorted.at(-1)),
+      ...(this.#first === undefined ? {} : { first: this.#first }),
+    }
+  }
+}
