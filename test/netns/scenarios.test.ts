@@ -1,0 +1,32 @@
+// The connection scenarios in a lab: real namespaces, real capture, real processes. Says how many crossed a real tunnel.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { netnsWorld } from '../helpers/netns-world.ts'
+import { scenarios } from '../helpers/scenario-table.ts'
+import { cast } from '../helpers/scenario-world.ts'
+
+const summary = new URL('../../.tap/culvert-scenarios.json', import.meta.url)
+
+t.setTimeout(240_000)
+
+t.test('connection scenarios, in the lab', async (t) => {
+  const world = await netnsWorld('scenarios')
+  t.teardown(() => world.close())
+  const total = async (): Promise<number> => {
+    let sum = 0
+    for (const { namespace, name } of cast.workloads) {
+      const known = name !== 'reuse' || world.has(`${namespace}/${name}`)
+      if (known) sum += await world.tunnelledInto(`${namespace}/${name}`)
+    }
+    return sum
+  }
+  let tunnelled = 0
+  for (const { name, run } of scenarios) {
+    const before = await total()
+    await t.test(name, { timeout: 60_000 }, (t) => run(t, world))
+    if ((await total()) > before) tunnelled++
+  }
+  mkdirSync(new URL('.', summary), { recursive: true })
+  writeFileSync(summary, JSON.stringify({ ran: scenarios.length, tunnelled }))
+  t.ok(tunnelled >= 15, `${tunnelled} of ${scenarios.length} scenarios crossed a real tunnel`)
+})
