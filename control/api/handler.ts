@@ -56,7 +56,8 @@ export class ApiHandler {
     const open = this.#openAnswer(url.pathname)
     if (open !== undefined) return write(request, response, open)
     const caller = await this.#deps.authenticate(request)
-    if (caller === undefined) throw new ApiError('Unauthorized', 'a client certificate or a bearer token is needed')
+    if (caller === undefined)
+      throw new ApiError('Unauthorized', 'a bearer token is needed: `culvert kubeconfig` prints a kubeconfig with one')
     if (caller.readOnly === true && method !== 'GET') {
       throw new ApiError('Forbidden', `"${caller.name}" may read, but not ${method}`)
     }
