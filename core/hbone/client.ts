@@ -1,24 +1,16 @@
 // One client session towards a tunnel server: handshake on a connected socket, streams, liveness, end of life. Made by the
 // pool, which decides when to open, share and retire sessions.
-import {
-  type ClientHttp2Session,
-  connect as connectHttp2,
-  constants,
-  type IncomingHttpHeaders,
-  type IncomingHttpStatusHeader,
-} from 'node:http2'
 import type { Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { asMeshError, MeshError } from '../base/errors.ts'
 import { clientTls, type TlsCredentials, verifyServerIdentity } from '../identity/tls.ts'
 import { formatSocketAddress } from '../net/address.ts'
+import { Http2Session } from './h2/session.ts'
+import type { TunnelHttp2Stream } from './h2/stream.ts'
+import { type ConnectAnswer, readAnswer, requestFields } from './headers.ts'
 import { keepAlive } from './keepalive.ts'
 import { type TunnelLimits, timer } from './limits.ts'
-import { clientSessionOptions, outgoingHeaders, tunnelHeaders } from './settings.ts'
-import { Http2TunnelStream } from './stream.ts'
 import type { TunnelHeaders, TunnelKey, TunnelStream } from './types.ts'
-
-const { HTTP2_HEADER_AUTHORITY, HTTP2_HEADER_METHOD } = constants
 
 export interface TunnelRequest {
   readonly authority: string
@@ -68,9 +60,10 @@ export async function openClientSession(
     const certificate = tls.getPeerX509Certificate()
     if (certificate === undefined) throw new MeshError('IDENTITY_INVALID', `${peer} presented no certificate`)
     verifyServerIdentity(certificate, deps.key.expectedIdentities, deps.trustDomain)
-    const session = await settled(tls, deps, peer, signal, timeout)
     const notAfter = Math.min(certificate.validToDate.getTime(), deps.credentials.notAfter)
-    return new ClientSession(session, socket, deps, notAfter)
+    const session = new ClientSession(tls, socket, deps, notAfter)
+    await settled(session, deps, peer, signal, timeout)
+    return session
   } catch (error: unknown) {
     socket.destroy()
     throw asMeshError(error, 'TUNNEL_HANDSHAKE')
@@ -112,78 +105,67 @@ function secured(
 
 /** Resolves once the server's SETTINGS arrived. */
 function settled(
-  tls: TLSSocket,
+  session: ClientSession,
   deps: ClientSessionDeps,
   peer: string,
   signal: AbortSignal,
   timeout: () => MeshError,
-): Promise<ClientHttp2Session> {
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const session = connectHttp2('https://tunnel', {
-      ...clientSessionOptions(deps.limits),
-      createConnection: () => tls,
-    })
     const refusal = `${peer} closed before HTTP/2 began: it may not accept ${deps.key.sourceIdentity}; check its trust domain and trust bundle`
-    let failure: MeshError | undefined
-    const closed = () => reject(failure ?? new MeshError('TUNNEL_HANDSHAKE', refusal))
     const aborted = () => {
       session.destroy()
       reject(timeout())
     }
-    session.on('error', (error: Error & { readonly code?: string }) => {
-      const http2 = error.code?.startsWith('ERR_HTTP2') === true
-      failure ??= new MeshError(
-        http2 ? 'TUNNEL_H2' : 'TUNNEL_HANDSHAKE',
-        http2 ? `HTTP/2 with ${peer}: ${error.message}` : refusal,
-        {
-          cause: error,
-        },
-      )
-    })
-    session.once('close', closed)
-    signal.addEventListener('abort', aborted, { once: true })
-    session.once('connect', () => {
-      if (!session.destroyed) session.setLocalWindowSize(deps.limits.sessionWindowBytes)
-    })
-    session.once('remoteSettings', () => {
-      session.off('close', closed)
+    session.onOpen = (error) => {
       signal.removeEventListener('abort', aborted)
-      resolve(session)
-    })
+      session.onOpen = undefined
+      if (error === undefined) resolve()
+      else if (error.code !== 'TUNNEL_H2') reject(new MeshError('TUNNEL_HANDSHAKE', refusal, { cause: error.cause }))
+      else reject(new MeshError('TUNNEL_H2', `HTTP/2 with ${peer}: ${error.message}`, { cause: error }))
+    }
+    signal.addEventListener('abort', aborted, { once: true })
     if (signal.aborted) aborted()
   })
 }
 
+/** What waits for the answer of a CONNECT. */
+type Answered = (answer: ConnectAnswer | undefined) => void
+
 export class ClientSession {
-  readonly #session: ClientHttp2Session
+  readonly #session: Http2Session
   readonly #socket: Socket
   readonly #deps: ClientSessionDeps
   readonly #notAfter: number
   readonly #peer: string
+  readonly #answers = new Map<number, Answered>()
   #active = 0
   #limit = 0
-  #state: 'open' | 'retired' | 'closed' = 'open'
+  #state: 'opening' | 'open' | 'retired' | 'closed' = 'opening'
   #idle: NodeJS.Timeout | undefined
   #expiry: NodeJS.Timeout | undefined
+  #stopPings: (() => void) | undefined
 
-  constructor(session: ClientHttp2Session, socket: Socket, deps: ClientSessionDeps, notAfter: number) {
-    this.#session = session
+  constructor(tls: TLSSocket, socket: Socket, deps: ClientSessionDeps, notAfter: number) {
     this.#socket = socket
     this.#deps = deps
     this.#notAfter = notAfter
     this.#peer = formatSocketAddress(deps.key.destination)
-    this.#readLimit()
-    session.on('remoteSettings', () => this.#readLimit())
-    session.on('goaway', () => this.retire())
-    session.on('close', () => this.#closed())
-    keepAlive(session, socket, deps.limits, () => this.destroy())
-    this.#expiry = timer(notAfter - deps.clock(), () => this.retire())
-    if (session.destroyed || session.closed) this.#closed()
-    else this.#waitIdle()
+    this.#session = new Http2Session(tls, 'client', deps.limits, {
+      onSettings: () => this.#settings(),
+      onHeaders: (stream, fields, tooLarge) =>
+        this.#answers.get(stream.id)?.(tooLarge ? undefined : readAnswer(fields)),
+      onGoaway: () => this.retire(),
+      onClosed: (error) => this.#closed(error),
+    })
   }
 
-  get closed(): boolean {
-    return this.#state === 'closed'
+  /** Called once: the server's SETTINGS came, or it ended before. */
+  onOpen: ((error: MeshError | undefined) => void) | undefined
+
+  /** Neither retired nor over. */
+  get usable(): boolean {
+    return this.#state === 'open'
   }
 
   /** Takes a place for one stream, if one is free and the session still speaks for `serial`; `open` must follow. */
@@ -204,9 +186,15 @@ export class ClientSession {
     return this.#limit
   }
 
-  #readLimit(): void {
-    const allowed = this.#session.remoteSettings.maxConcurrentStreams
-    this.#limit = Math.min(this.#deps.limits.clientMaxStreams, allowed ?? Number.POSITIVE_INFINITY)
+  #settings(): void {
+    const allowed = this.#session.peerSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
+    this.#limit = Math.min(this.#deps.limits.clientMaxStreams, allowed)
+    if (this.#state !== 'opening') return
+    this.#state = 'open'
+    this.#stopPings = keepAlive(this.#session, this.#socket, this.#deps.limits, () => this.destroy())
+    this.#expiry = timer(this.#notAfter - this.#deps.clock(), () => this.retire())
+    this.#waitIdle()
+    this.onOpen?.(undefined)
   }
 
   /**
@@ -214,28 +202,28 @@ export class ClientSession {
    * status. Uses the place that `reserve` took.
    */
   open(request: TunnelRequest, signal: AbortSignal): Promise<OpenedTunnel> {
-    let inner: ReturnType<ClientHttp2Session['request']>
+    let stream: TunnelHttp2Stream | undefined
     try {
-      inner = this.#session.request(
-        {
-          [HTTP2_HEADER_METHOD]: 'CONNECT',
-          [HTTP2_HEADER_AUTHORITY]: request.authority,
-          ...outgoingHeaders(request.headers),
-        },
-        { endStream: false },
-      )
+      stream = this.#session.request(requestFields(request))
     } catch (error: unknown) {
       this.#released()
-      return Promise.reject(new Unanswered(`the tunnel session with ${this.#peer} ended`, error))
+      return Promise.reject(error)
     }
-    inner.once('close', () => this.#released())
-    const stream = new Http2TunnelStream(inner)
+    if (stream === undefined) {
+      this.#released()
+      return Promise.reject(new Unanswered(`the tunnel session with ${this.#peer} ended`, undefined))
+    }
+    stream.onReleased = () => this.#released()
+    return this.#answer(stream, request.authority, signal)
+  }
+
+  #answer(stream: TunnelHttp2Stream, authority: string, signal: AbortSignal): Promise<OpenedTunnel> {
     return new Promise((resolve, reject) => {
       const settle = (error: MeshError | undefined) => {
         clearTimeout(late)
         signal.removeEventListener('abort', aborted)
         stream.off('close', closed)
-        inner.off('response', answered)
+        this.#answers.delete(stream.id)
         if (error === undefined) return
         stream.destroy()
         reject(error)
@@ -243,17 +231,16 @@ export class ClientSession {
       const closed = () =>
         settle(new Unanswered(`the tunnel with ${this.#peer} ended before an answer`, stream.errored))
       const aborted = () => settle(abortReason(signal))
-      const answered = (headers: IncomingHttpHeaders & IncomingHttpStatusHeader) => {
-        const refusal = this.#refusal(headers[':status'], request.authority)
+      this.#answers.set(stream.id, (answer) => {
+        const refusal = this.#refusal(answer?.status, authority)
         settle(refusal)
-        if (refusal === undefined) resolve({ stream, responseHeaders: tunnelHeaders(headers) })
-      }
+        if (refusal === undefined) resolve({ stream, responseHeaders: answer?.headers ?? {} })
+      })
       const { responseTimeoutMs } = this.#deps.limits
       const late = timer(responseTimeoutMs, () =>
         settle(new MeshError('TUNNEL_TIMEOUT', `${this.#peer} did not answer CONNECT within ${responseTimeoutMs} ms`)),
       )
       stream.once('close', closed)
-      inner.once('response', answered)
       signal.addEventListener('abort', aborted, { once: true })
       if (signal.aborted) aborted()
     })
@@ -280,10 +267,8 @@ export class ClientSession {
   /** Ends at once, streams included. */
   destroy(): void {
     this.retire()
-    if (!this.#session.destroyed) this.#session.destroy()
-    // Node keeps the socket while a write is under way, for ever where the peer does not read.
+    this.#session.destroy()
     this.#socket.destroy()
-    this.#closed()
   }
 
   #released(): void {
@@ -298,14 +283,15 @@ export class ClientSession {
     this.#idle = timer(this.#deps.limits.idleTimeoutMs, () => this.retire())
   }
 
-  #closed(): void {
-    if (this.#state === 'closed') return
-    const unusable = this.#state === 'open'
+  #closed(error: MeshError | undefined): void {
+    const before = this.#state
     this.#state = 'closed'
     clearTimeout(this.#idle)
     clearTimeout(this.#expiry)
-    if (unusable) this.#deps.onUnusable(this)
-    this.#deps.onClosed(this)
+    this.#stopPings?.()
+    if (before === 'opening') this.onOpen?.(error ?? new MeshError('TUNNEL_HANDSHAKE', 'closed'))
+    if (before === 'open') this.#deps.onUnusable(this)
+    if (before !== 'opening') this.#deps.onClosed(this)
   }
 }
 

@@ -1,19 +1,13 @@
 // One CONNECT that waits for its answer. Made by server-session.ts, answered by the owner of the TunnelServer.
-import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Identity } from '../identity/spiffe.ts'
 import type { SocketAddress } from '../net/address.ts'
+import type { Http2Session } from './h2/session.ts'
+import type { TunnelHttp2Stream } from './h2/stream.ts'
+import { answerFields } from './headers.ts'
 import { timer } from './limits.ts'
-import { outgoingHeaders } from './settings.ts'
-import { Http2TunnelStream } from './stream.ts'
 import type { IncomingConnect, TunnelHeaders, TunnelStream } from './types.ts'
 
-const { HTTP2_HEADER_STATUS, NGHTTP2_NO_ERROR } = constants
-
 const refusalGraceMs = 2_000
-
-/** A tunnel has no use for a `date`; Node's types do not know that it can be left out. */
-const open = { endStream: false, sendDate: false }
-const ended = { endStream: true, sendDate: false }
 
 export interface ConnectFacts {
   readonly authority: string
@@ -27,18 +21,18 @@ export class Http2IncomingConnect implements IncomingConnect {
   readonly headers: TunnelHeaders
   readonly peer: { readonly identity: Identity; readonly address: SocketAddress }
   readonly local: SocketAddress
-  readonly #inner: ServerHttp2Stream
-  readonly #stream: Http2TunnelStream
+  readonly #session: Http2Session
+  readonly #stream: TunnelHttp2Stream
   #abort: AbortController | undefined
   #answered = false
 
-  constructor(inner: ServerHttp2Stream, facts: ConnectFacts) {
+  constructor(session: Http2Session, stream: TunnelHttp2Stream, facts: ConnectFacts) {
     this.authority = facts.authority
     this.headers = facts.headers
     this.peer = facts.peer
     this.local = facts.local
-    this.#inner = inner
-    this.#stream = new Http2TunnelStream(inner)
+    this.#session = session
+    this.#stream = stream
     this.#stream.once('close', this.#gone)
   }
 
@@ -48,17 +42,19 @@ export class Http2IncomingConnect implements IncomingConnect {
     return this.#abort.signal
   }
 
+  get answered(): boolean {
+    return this.#answered
+  }
+
   accept(headers?: TunnelHeaders): TunnelStream {
     this.#answer()
-    if (!this.#inner.closed && !this.#inner.destroyed) {
-      this.#inner.respond({ [HTTP2_HEADER_STATUS]: 200, ...outgoingHeaders(headers) }, open)
-    }
+    this.#session.respond(this.#stream, answerFields(200, headers))
     return this.#stream
   }
 
   reject(status: 400 | 401 | 503): void {
     this.#answer()
-    refuse(this.#inner, status)
+    refuse(this.#session, this.#stream, status)
   }
 
   #answer(): void {
@@ -74,12 +70,13 @@ export class Http2IncomingConnect implements IncomingConnect {
 
 /**
  * Answers with a status and ends our side. The reset that frees the stream of a client that never ends its own side comes
- * later: sent at once, it overtakes the answer while the socket is busy.
+ * later: it says NO_ERROR, so that the client takes the answer for a complete one (RFC 9113 8.1).
  */
-export function refuse(inner: ServerHttp2Stream, status: number): void {
-  if (inner.closed || inner.destroyed || inner.headersSent) return
-  inner.respond({ [HTTP2_HEADER_STATUS]: status }, ended)
-  inner.resume()
-  const reset = timer(refusalGraceMs, () => inner.close(NGHTTP2_NO_ERROR))
-  inner.once('close', () => clearTimeout(reset))
+export function refuse(session: Http2Session, stream: TunnelHttp2Stream, status: number): void {
+  if (stream.destroyed) return
+  session.respond(stream, answerFields(status, undefined))
+  stream.end()
+  stream.resume()
+  const reset = timer(refusalGraceMs, () => stream.abandon())
+  stream.once('close', () => clearTimeout(reset))
 }

@@ -157,7 +157,7 @@ export class TunnelPool {
       },
       signal,
     )
-    if (session.closed)
+    if (!session.usable)
       throw new MeshError('TUNNEL_UNAVAILABLE', `${formatSocketAddress(key.destination)} closed at once`)
     this.#sessions.set(session, this.#drain.guard())
     place.open.add(session)

@@ -3,7 +3,10 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asMeshError, MeshError } from '../base/errors.ts'
+import { keptBytes, release } from '../net/read-buffers.ts'
+import { readSocket } from '../net/socket-reader.ts'
 import { resetSocket } from '../net/sys.ts'
+import { TunnelHttp2Stream } from './h2/stream.ts'
 
 /** Bytes copied; read it while the copy runs. */
 export interface PumpCounters {
@@ -27,6 +30,8 @@ export interface PumpOptions {
 
 /** A direction stops reading when so much waits at the writer; one read more can come on top. */
 const maxBufferedBytes = 512 * 1024
+/** Less than this is a message that somebody waits for, more is likely to be followed by more in the same turn. */
+const messageBytes = 4 * 1024
 
 /**
  * Copies until both directions ended, one end failed, or `signal` aborted. Never rejects. `a` and `b` are closed or destroyed
@@ -110,6 +115,8 @@ class Direction {
   readonly #onDone: () => void
   readonly #onFailure: (error: MeshError) => void
   #corked = false
+  #paused = false
+  #stopped = false
   #ended = false
   done = false
 
@@ -129,24 +136,31 @@ class Direction {
 
   start(): void {
     const source = this.#source
+    const target = this.#target
     // Each stream is the source of one direction, so that each is watched exactly once.
     source.on('error', this.#failed)
     source.on('close', this.#closed)
-    this.#target.on('drain', this.#drained)
-    this.#target.on('finish', this.#finished)
+    target.on('finish', this.#finished)
+    if (target instanceof TunnelHttp2Stream) target.onDrained = this.#drained
+    else target.on('drain', this.#drained)
     source.on('end', this.#end)
     if (source.errored !== null) this.#failed(source.errored)
     else if (source.destroyed) this.#closed()
     else if (source.readableEnded) this.#end()
+    else if (source instanceof TunnelHttp2Stream) source.readDirect(this)
+    else if (source instanceof Socket) readSocket(source, (chunk, input) => this.data(input.keep(chunk)))
     else source.on('data', this.#data).resume()
   }
 
   stop(): void {
+    this.#stopped = true
     const source = this.#source
     source.off('error', this.#failed)
     source.off('close', this.#closed)
     source.off('data', this.#data)
     source.off('end', this.#end)
+    if (source instanceof TunnelHttp2Stream) source.pauseDirect()
+    if (this.#target instanceof TunnelHttp2Stream) this.#target.onDrained = undefined
     this.#target.off('drain', this.#drained)
     this.#target.off('finish', this.#finished)
     this.uncork()
@@ -158,20 +172,42 @@ class Direction {
     this.#target.uncork()
   }
 
-  readonly #data = (chunk: Buffer): void => {
+  data(chunk: Buffer): void {
+    if (this.#stopped) {
+      release(chunk)
+      return
+    }
     const target = this.#target
     this.#count(chunk.length)
-    if (!this.#corked) {
+    if (target instanceof TunnelHttp2Stream) {
+      // It gathers what leaves in one turn by itself, and for all streams of the session.
+      target.send(chunk)
+      if (target.queuedBytes >= maxBufferedBytes) this.#pause()
+      return
+    }
+    if (!this.#corked && (chunk.length > messageBytes || target.writableLength > 0)) {
       this.#corked = true
       target.cork()
       corkedThisTurn(this)
     }
-    target.write(chunk)
-    if (target.writableLength >= maxBufferedBytes && target.writableNeedDrain) this.#source.pause()
+    if (chunk.length >= keptBytes && target instanceof Socket) target.write(chunk, () => release(chunk))
+    else target.write(chunk)
+    if (target.writableLength >= maxBufferedBytes && target.writableNeedDrain) this.#pause()
+  }
+
+  readonly #data = (chunk: Buffer): void => this.data(chunk)
+
+  #pause(): void {
+    this.#paused = true
+    if (this.#source instanceof TunnelHttp2Stream) this.#source.pauseDirect()
+    else this.#source.pause()
   }
 
   readonly #drained = (): void => {
-    if (this.#source.isPaused()) this.#source.resume()
+    if (!this.#paused) return
+    this.#paused = false
+    if (this.#source instanceof TunnelHttp2Stream) this.#source.resumeDirect()
+    else this.#source.resume()
   }
 
   readonly #end = (): void => {

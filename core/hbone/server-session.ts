@@ -1,11 +1,4 @@
 // One accepted connection of a TunnelServer, from TCP accept to its end: TLS, who is it, HTTP/2, streams, expiry, drain.
-import {
-  constants,
-  type IncomingHttpHeaders,
-  performServerHandshake,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2'
 import type { Socket } from 'node:net'
 import type { SecureContext, TLSSocket } from 'node:tls'
 import { asMeshError, MeshError } from '../base/errors.ts'
@@ -13,17 +6,15 @@ import type { Logger } from '../base/log.ts'
 import type { Identity } from '../identity/spiffe.ts'
 import { serverTls, verifyClientIdentity } from '../identity/tls.ts'
 import { canonicalAddress, formatSocketAddress, type SocketAddress } from '../net/address.ts'
+import type { HeaderField } from './h2/hpack-table.ts'
+import { Http2Session } from './h2/session.ts'
+import type { TunnelHttp2Stream } from './h2/stream.ts'
+import { readRequest } from './headers.ts'
 import { Http2IncomingConnect, refuse } from './incoming.ts'
 import { keepAlive } from './keepalive.ts'
 import { type TunnelLimits, timer } from './limits.ts'
-import { serverSessionOptions, tunnelHeaders } from './settings.ts'
 import type { IncomingConnect } from './types.ts'
 
-const { HTTP2_HEADER_AUTHORITY, HTTP2_HEADER_METHOD, HTTP2_HEADER_PATH, HTTP2_HEADER_SCHEME, NGHTTP2_NO_ERROR } =
-  constants
-
-/** The greatest stream id: "no new streams please", while none that is on its way is refused (RFC 9113 6.8). */
-const anyStream = 2 ** 31 - 1
 const goawayGraceMs = 1_000
 
 export interface ServerSessionDeps {
@@ -44,11 +35,8 @@ export interface ServerSessionDeps {
 
 type State =
   | { readonly phase: 'tls' }
-  | {
-      readonly phase: 'settings' | 'open' | 'draining'
-      readonly session: ServerHttp2Session
-      readonly identity: Identity
-    }
+  | { readonly phase: 'settings' | 'draining'; readonly session: Http2Session }
+  | { readonly phase: 'open'; readonly session: Http2Session }
   | { readonly phase: 'closed' }
 
 export class ServerSession {
@@ -59,6 +47,7 @@ export class ServerSession {
   readonly #tls: TLSSocket
   readonly #handshake: NodeJS.Timeout
   #expiry: NodeJS.Timeout | undefined
+  #stopPings: (() => void) | undefined
   #state: State = { phase: 'tls' }
 
   /** Takes the socket over. */
@@ -76,8 +65,11 @@ export class ServerSession {
     const tls = serverTls(socket, (serverName) => deps.contexts(serverName, this.local)?.context)
     this.#tls = tls
     // node:tls hangs up on its own after the error; both sockets may report it.
-    socket.on('error', (error) => this.#fail(asMeshError(error, 'TUNNEL_HANDSHAKE')))
-    tls.on('error', (error) => this.#fail(asMeshError(error, 'TUNNEL_HANDSHAKE')))
+    const broken = (error: Error) => {
+      this.#fail(asMeshError(error, this.#state.phase === 'tls' ? 'TUNNEL_HANDSHAKE' : 'TUNNEL_H2'))
+    }
+    socket.on('error', broken)
+    tls.on('error', broken)
     tls.on('close', () => {
       if (this.#state.phase === 'tls') this.#fail(new MeshError('TUNNEL_HANDSHAKE', 'the client went away during TLS'))
       else this.#closed()
@@ -97,22 +89,21 @@ export class ServerSession {
   }
 
   #startHttp2(identity: Identity): void {
-    const { limits } = this.#deps
-    const session = performServerHandshake(this.#tls, serverSessionOptions(limits))
-    this.#state = { phase: 'settings', session, identity }
-    session.setLocalWindowSize(limits.sessionWindowBytes)
-    session.once('remoteSettings', () => this.#opened(session, identity))
-    session.on('stream', (stream, headers) => this.#stream(stream, headers, identity))
-    session.on('error', (error) => this.#fail(asMeshError(error, 'TUNNEL_H2')))
-    session.on('close', () => this.#closed())
+    const session = new Http2Session(this.#tls, 'server', this.#deps.limits, {
+      onSettings: () => this.#opened(session),
+      onHeaders: (stream, fields, tooLarge) => this.#stream(session, stream, tooLarge ? [] : fields, identity),
+      onGoaway: () => {},
+      onClosed: (error) => this.#ended(error),
+    })
+    this.#state = { phase: 'settings', session }
   }
 
-  #opened(session: ServerHttp2Session, identity: Identity): void {
+  #opened(session: Http2Session): void {
     if (this.#state.phase !== 'settings') return
     clearTimeout(this.#handshake)
-    this.#state = { phase: 'open', session, identity }
+    this.#state = { phase: 'open', session }
     this.#deps.onOpened(this)
-    keepAlive(session, this.#socket, this.#deps.limits, () => {
+    this.#stopPings = keepAlive(session, this.#socket, this.#deps.limits, () => {
       this.#fail(new MeshError('TUNNEL_TIMEOUT', 'the client does not answer PING'))
     })
     const ends = [this.#tls.getPeerX509Certificate(), this.#tls.getX509Certificate()].map(
@@ -121,22 +112,14 @@ export class ServerSession {
     this.#expiry = timer(Math.min(...ends) - this.#deps.clock(), () => this.drain())
   }
 
-  #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, identity: Identity): void {
-    const authority = headers[HTTP2_HEADER_AUTHORITY]
-    const wellFormed =
-      headers[HTTP2_HEADER_METHOD] === 'CONNECT' &&
-      headers[HTTP2_HEADER_SCHEME] === undefined &&
-      headers[HTTP2_HEADER_PATH] === undefined &&
-      typeof authority === 'string' &&
-      authority !== ''
-    if (!wellFormed) {
-      stream.on('error', () => {})
-      refuse(stream, 400)
+  #stream(session: Http2Session, stream: TunnelHttp2Stream, fields: readonly HeaderField[], identity: Identity): void {
+    const request = readRequest(fields)
+    if (request === undefined) {
+      refuse(session, stream, 400)
       return
     }
-    const connect = new Http2IncomingConnect(stream, {
-      authority,
-      headers: tunnelHeaders(headers),
+    const connect = new Http2IncomingConnect(session, stream, {
+      ...request,
       peer: { identity, address: this.peer },
       local: this.local,
     })
@@ -144,7 +127,8 @@ export class ServerSession {
       this.#deps.onConnect(connect)
     } catch (error: unknown) {
       this.#deps.log.error({ err: error, peer: formatSocketAddress(this.peer) }, 'handling a CONNECT failed')
-      refuse(stream, 503)
+      if (connect.answered) stream.destroy()
+      else connect.reject(503)
     }
   }
 
@@ -153,33 +137,42 @@ export class ServerSession {
     const state = this.#state
     if (state.phase === 'tls' || state.phase === 'settings') this.destroy()
     if (state.phase !== 'open') return
-    const { session, identity } = state
-    // Destroyed, but not closed yet: GOAWAY would throw, and the end is on its way (keepalive.ts sees to that).
-    if (session.destroyed) return
-    this.#state = { phase: 'draining', session, identity }
-    session.goaway(NGHTTP2_NO_ERROR, anyStream)
+    const { session } = state
+    this.#state = { phase: 'draining', session }
+    session.announceEnd()
     const finish = () => {
       clearTimeout(grace)
-      if (!session.destroyed) session.close()
+      session.close()
     }
     const grace = timer(goawayGraceMs, finish)
     // After the answer the client has seen the GOAWAY, and everything it sent before.
-    session.ping(() => finish())
+    session.ping(finish)
   }
 
   /** Ends at once, streams included. */
   destroy(): void {
     const state = this.#state
     if (state.phase === 'closed') return
+    this.#closed()
     if (state.phase !== 'tls') state.session.destroy()
     this.#tls.destroy()
     this.#socket.destroy()
-    this.#closed()
   }
 
   #fail(error: MeshError): void {
     if (this.#state.phase === 'closed') return
     this.destroy()
+    this.#report(error)
+  }
+
+  /** The session is over; where the peer broke it, the socket stays a moment for the GOAWAY that says why. */
+  #ended(error: MeshError | undefined): void {
+    if (this.#state.phase === 'closed') return
+    this.#closed()
+    if (error !== undefined) this.#report(error)
+  }
+
+  #report(error: MeshError): void {
     this.#deps.log.debug({ err: error, peer: formatSocketAddress(this.peer) }, 'a tunnel session failed')
     this.#deps.onError(error, this.peer)
   }
@@ -189,6 +182,7 @@ export class ServerSession {
     this.#state = { phase: 'closed' }
     clearTimeout(this.#handshake)
     clearTimeout(this.#expiry)
+    this.#stopPings?.()
     this.#deps.onClosed(this)
   }
 }

@@ -346,7 +346,8 @@ t.test('a drain lets streams in progress end, takes no new ones, and cuts at the
   await once(stream, 'data')
   const drained = bench.tunnels.drain(10_000)
   await t.rejects(
-    bench.connect({}, AbortSignal.timeout(10_000)).then(() => bench.connect()),
+    // The first may be on its way before the GOAWAY arrives, and is served then.
+    bench.connect().then((early) => bench.connect().finally(() => early.stream.destroy())),
     Error,
   )
   const answer = readAll(stream)

@@ -136,6 +136,11 @@ export class Bench {
     return this.pool.connect(this.key(change), { authority, headers: {} }, signal)
   }
 
+  /** TCP connections to the server. */
+  get dialled(): readonly net.Socket[] {
+    return [...this.#own]
+  }
+
   /** A TCP connection to the server, closed with the bench. */
   async raw(): Promise<net.Socket> {
     const socket = await dialTcp(this.port)

@@ -1,30 +1,17 @@
-import { EventEmitter } from 'node:events'
-import type { Http2Session } from 'node:http2'
-import type { Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { keepAlive } from '../../../core/hbone/keepalive.ts'
 
 const limits = { pingIntervalMs: 5, pingTimeoutMs: 20 }
 
-class FakeSession extends EventEmitter {
-  destroyed = false
-  closed = false
-  ping(answered: (error: Error | null) => void): boolean {
-    if (this.destroyed) throw new Error('ERR_HTTP2_INVALID_SESSION')
-    setImmediate(answered, null)
-    return true
+class FakeSession {
+  finishing = false
+  answers = true
+  pings = 0
+  ping(answered: () => void): void {
+    this.pings += 1
+    if (this.answers) setImmediate(answered)
   }
-}
-
-function watch(): { readonly session: FakeSession; readonly dead: { count: number } } {
-  const session = new FakeSession()
-  const dead = { count: 0 }
-  keepAlive(session as unknown as Http2Session, { bytesRead: 0 } as Socket, limits, () => {
-    dead.count += 1
-    session.emit('close')
-  })
-  return { session, dead }
 }
 
 async function eventually(condition: () => boolean): Promise<void> {
@@ -35,33 +22,50 @@ async function eventually(condition: () => boolean): Promise<void> {
   }
 }
 
-t.test('a session that Node destroyed without ever closing it is dead', async (t) => {
-  const { session, dead } = watch()
-  session.destroyed = true
-  await eventually(() => dead.count > 0)
-  await pause(30)
-  t.equal(dead.count, 1)
-})
-
-t.test('one that ended in good order may flush', async (t) => {
+function watch(socket: { readonly bytesRead: number } = { bytesRead: 0 }) {
   const session = new FakeSession()
-  let dead = 0
-
-  session.closed = true
-  session.destroyed = true
-  keepAlive(session as unknown as Http2Session, { bytesRead: 0 } as Socket, limits, () => {
-    dead += 1
+  const dead = { count: 0 }
+  const stop = keepAlive(session, socket, limits, () => {
+    dead.count += 1
   })
-  await pause(100)
-  t.equal(dead, 0)
-  session.emit('close')
+  return { session, dead, stop }
+}
+
+t.test('a session that answers lives, one that falls silent is dead, once', async (t) => {
+  const { session, dead, stop } = watch()
+  await eventually(() => session.pings > 5)
+  t.equal(dead.count, 0)
+  session.answers = false
+  await eventually(() => dead.count > 0)
+  await pause(60)
+  t.equal(dead.count, 1)
+  stop()
 })
 
-t.test('a session that closes is left alone', async (t) => {
-  const { session, dead } = watch()
-  await pause(20)
-  session.destroyed = true
-  session.emit('close')
+t.test('a session that is stopped, or that only has to flush, is left alone', async (t) => {
+  const stopped = watch()
+  stopped.session.answers = false
+  await eventually(() => stopped.session.pings === 1)
+  stopped.stop()
+  const finishing = watch()
+  finishing.session.answers = false
+  await eventually(() => finishing.session.pings === 1)
+  finishing.session.finishing = true
   await pause(60)
-  t.equal(dead.count, 0)
+  t.same([stopped.dead.count, finishing.dead.count], [0, 0])
+  finishing.stop()
+})
+
+t.test('a peer that sends data but never answers reads nothing from us: it is dead in the end', async (t) => {
+  let bytes = 0
+  const { session, dead, stop } = watch({
+    get bytesRead() {
+      bytes += 1
+      return bytes
+    },
+  })
+  session.answers = false
+  await eventually(() => dead.count === 1)
+  t.ok(bytes > 20, 'long after the first timeout')
+  stop()
 })

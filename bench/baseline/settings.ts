@@ -1,7 +1,7 @@
-// HTTP/2 options of both ends, and what headers look like as node:http2 knows them. Called by server-session.ts, client.ts.
+// The engine of Culvert 0.1 on node:http2, kept as the baseline of bench/engine.ts. HTTP/2 options of both ends, and what headers look like as node:http2 knows them. Called by server-session.ts, client.ts.
 import type { ClientSessionOptions, IncomingHttpHeaders, OutgoingHttpHeaders, ServerSessionOptions } from 'node:http2'
-import type { TunnelLimits } from './limits.ts'
-import type { TunnelHeaders } from './types.ts'
+import type { TunnelLimits } from '../../core/hbone/limits.ts'
+import type { TunnelHeaders } from '../../core/hbone/types.ts'
 
 /**
  * Node's own limit of memory per session counts buffered data; with full windows on all streams its default of 10 MB would

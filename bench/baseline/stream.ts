@@ -1,8 +1,8 @@
-// A tunnel stream over an HTTP/2 stream of Node: the exact contract of types.ts, which Node's own stream does not keep. There
+// The engine of Culvert 0.1 on node:http2, kept as the baseline of bench/engine.ts. A tunnel stream over an HTTP/2 stream of Node: the exact contract of types.ts, which Node's own stream does not keep. There
 // a destroy sends RST_STREAM(NO_ERROR), which the peer reads as an orderly end, and a reset may surface as an orderly end.
 import { constants, type Http2Stream } from 'node:http2'
 import { addAbortSignal, Duplex } from 'node:stream'
-import { MeshError } from '../base/errors.ts'
+import { MeshError } from '../../core/base/errors.ts'
 
 const { NGHTTP2_NO_ERROR } = constants
 /**

@@ -1,0 +1,128 @@
+// Header fields to header blocks (RFC 7541). One per session, called by session.ts. A field that differs for every connection
+// (`forwarded`, `traceparent`) is not indexed: it would push out those that repeat.
+import { DynamicTable, defaultTableBytes, type HeaderField, staticTable } from './hpack-table.ts'
+import { huffmanBytes, huffmanEncode } from './huffman.ts'
+
+/** HPACK index of a field of the static table, by name and by name and value. */
+const staticNames = new Map<string, number>()
+const staticFields = new Map<string, number>()
+for (const [at, [name, value]] of staticTable.entries()) {
+  if (!staticNames.has(name)) staticNames.set(name, at + 1)
+  if (value !== '') staticFields.set(`${name}\0${value}`, at + 1)
+}
+const firstDynamicIndex = staticTable.length + 1
+
+/** The largest table worth keeping, whatever the peer allows. */
+const maxTableBytes = defaultTableBytes
+
+export class HpackEncoder {
+  readonly #once: ReadonlySet<string>
+  /** Number of the newest entry of the dynamic table with this name, or name and value. */
+  readonly #names = new Map<string, number>()
+  readonly #fields = new Map<string, number>()
+  readonly #table = new DynamicTable(defaultTableBytes, (entry, number) => this.#evicted(entry, number))
+  /** Sizes to announce at the start of the next block: the smallest since the last one, and the present one. */
+  #announce: { smallest: number; present: number } | undefined
+  #target = Buffer.allocUnsafeSlow(1_024)
+  #at = 0
+
+  /** Values of the names in `once` are not worth remembering. */
+  constructor(once: Iterable<string> = []) {
+    this.#once = new Set(once)
+  }
+
+  get tableSize(): number {
+    return this.#table.bytes
+  }
+
+  /** SETTINGS_HEADER_TABLE_SIZE of the peer. */
+  limitTable(bytes: number): void {
+    const present = Math.min(bytes, maxTableBytes)
+    if (present === (this.#announce?.present ?? this.#table.capacity)) return
+    this.#announce = { smallest: Math.min(present, this.#announce?.smallest ?? present), present }
+  }
+
+  /** The encoded block, valid until the next call. Names are lower case; characters are bytes. */
+  encode(fields: readonly HeaderField[]): Buffer {
+    this.#at = 0
+    this.#room(16)
+    if (this.#announce !== undefined) {
+      const { smallest, present } = this.#announce
+      this.#announce = undefined
+      if (smallest < present) this.#resize(smallest)
+      this.#resize(present)
+    }
+    for (const field of fields) this.#field(field)
+    return this.#target.subarray(0, this.#at)
+  }
+
+  #resize(bytes: number): void {
+    this.#table.resize(bytes)
+    this.#integer(0x20, 5, bytes)
+  }
+
+  #field(field: HeaderField): void {
+    const [name, value] = field
+    this.#room(name.length + value.length + 32)
+    const key = `${name}\0${value}`
+    const known = staticFields.get(key) ?? this.#dynamicIndex(this.#fields.get(key))
+    if (known !== undefined) {
+      this.#integer(0x80, 7, known)
+      return
+    }
+    const named = staticNames.get(name) ?? this.#dynamicIndex(this.#names.get(name))
+    // The first value of a name is remembered for the name's sake.
+    const remember = named === undefined || !this.#once.has(name)
+    this.#integer(remember ? 0x40 : 0x00, remember ? 6 : 4, named ?? 0)
+    if (named === undefined) this.#string(name, true)
+    this.#string(value, remember)
+    if (!remember || !this.#table.add(field)) return
+    const number = this.#table.next - 1
+    this.#names.set(name, number)
+    this.#fields.set(key, number)
+  }
+
+  #dynamicIndex(number: number | undefined): number | undefined {
+    return number === undefined ? undefined : firstDynamicIndex + (this.#table.next - 1 - number)
+  }
+
+  #evicted([name, value]: HeaderField, number: number): void {
+    const key = `${name}\0${value}`
+    if (this.#fields.get(key) === number) this.#fields.delete(key)
+    if (this.#names.get(name) === number) this.#names.delete(name)
+  }
+
+  #integer(pattern: number, prefixBits: number, value: number): void {
+    const mask = 2 ** prefixBits - 1
+    if (value < mask) {
+      this.#target[this.#at++] = pattern | value
+      return
+    }
+    this.#target[this.#at++] = pattern | mask
+    let rest = value - mask
+    while (rest >= 128) {
+      this.#target[this.#at++] = 128 | (rest & 127)
+      rest = Math.floor(rest / 128)
+    }
+    this.#target[this.#at++] = rest
+  }
+
+  /** Huffman where it is shorter and the string is sent once; what is sent for each connection goes out as it is. */
+  #string(text: string, compress: boolean): void {
+    const bytes = compress ? huffmanBytes(text) : text.length
+    if (bytes < text.length) {
+      this.#integer(0x80, 7, bytes)
+      this.#at = huffmanEncode(text, this.#target, this.#at)
+    } else {
+      this.#integer(0x00, 7, text.length)
+      this.#at += this.#target.write(text, this.#at, 'latin1')
+    }
+  }
+
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#target.length) return
+    const larger = Buffer.allocUnsafeSlow(2 * (this.#at + bytes))
+    this.#target.copy(larger, 0, 0, this.#at)
+    this.#target = larger
+  }
+}

@@ -1,0 +1,147 @@
+// The way out of a session: frames of one turn of the event loop leave in one gathered write, streams take turns, and the
+// socket never holds much. Owned by session.ts.
+import type { Socket } from 'node:net'
+import { release } from '../../net/read-buffers.ts'
+import { FrameWriter } from './frame-writer.ts'
+import { defaultFrameBytes, defaultWindow, maxWindow } from './protocol.ts'
+import type { TunnelHttp2Stream } from './stream.ts'
+
+/** DATA stops when so much is on its way to the kernel: what comes later waits at most behind this. */
+const maxOnTheWayBytes = 512 * 1_024
+/** What one stream may send before others get their turn. */
+const quantumBytes = 64 * 1_024
+/** A stream with less is served before those with more: a small message does not wait for bulk. */
+const smallBytes = 16 * 1_024
+/** So many small ones, then one large: none starves. */
+const smallPerLarge = 16
+/** Control frames for a peer that does not read end the session here. */
+const maxBacklogBytes = 2 * 1_024 * 1_024
+
+export class Sender {
+  readonly writer = new FrameWriter()
+  maxFrameBytes = defaultFrameBytes
+  readonly #socket: Socket
+  readonly #onBacklog: () => void
+  readonly #onSent: (bytes: number) => void
+  #window = defaultWindow
+  #onTheWay = 0
+  /** DATA waits for the socket. */
+  #full = false
+  #scheduled = false
+  #stopped = false
+  #small: TunnelHttp2Stream[] = []
+  #large: TunnelHttp2Stream[] = []
+
+  constructor(socket: Socket, hooks: { readonly onBacklog: () => void; readonly onSent: (bytes: number) => void }) {
+    this.#socket = socket
+    this.#onBacklog = hooks.onBacklog
+    this.#onSent = hooks.onSent
+  }
+
+  /** False where the window of the session overflows. */
+  enlargeWindow(bytes: number): boolean {
+    this.#window += bytes
+    if (this.#window > maxWindow) return false
+    if (this.#small.length + this.#large.length > 0) this.wake()
+    return true
+  }
+
+  /** The stream has something to send and is in its turn. */
+  ready(stream: TunnelHttp2Stream): void {
+    if (stream.listed) return
+    stream.listed = true
+    if (stream.queuedBytes <= smallBytes) this.#small.push(stream)
+    else this.#large.push(stream)
+    this.wake()
+  }
+
+  /** Something is in `writer`: it leaves at the end of this turn. */
+  wake(): void {
+    if (this.#scheduled || this.#stopped) return
+    this.#scheduled = true
+    atEndOfTurn(this)
+  }
+
+  /** Sends what waits in `writer` and then `end` of the socket; nothing after that. */
+  finish(): void {
+    if (this.#stopped) return
+    this.#write()
+    this.#stopped = true
+    this.#socket.end()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#small = []
+    this.#large = []
+  }
+
+  flush(): void {
+    this.#scheduled = false
+    if (this.#stopped) return
+    this.#fill()
+    if (this.#stopped) return
+    if (this.#onTheWay + this.writer.bytes > maxBacklogBytes) this.#onBacklog()
+    else this.#write()
+  }
+
+  #fill(): void {
+    let small = 0
+    // Whoever is woken by a completed write comes once more, at the end of the list; the turn ends with the budget.
+    for (;;) {
+      const budget = maxOnTheWayBytes - this.#onTheWay - this.writer.bytes
+      this.#full = budget <= 0
+      const takesLarge = this.#large.length > 0 && (this.#small.length === 0 || small >= smallPerLarge)
+      const list = takesLarge ? this.#large : this.#small
+      const stream = list[0]
+      if (stream === undefined || this.#stopped) return
+      if ((this.#full || this.#window <= 0) && stream.queuedBytes > 0) return
+      list.shift()
+      small = takesLarge ? 0 : small + 1
+      this.#send(stream, Math.min(Math.max(0, budget), this.#window, quantumBytes))
+    }
+  }
+
+  #send(stream: TunnelHttp2Stream, budget: number): void {
+    const bytes = stream.sendTo(this.writer, budget, this.maxFrameBytes)
+    this.#window -= bytes
+    this.#onSent(bytes)
+    stream.listed = false
+    if (stream.queuedBytes > 0 && stream.sendWindow > 0) {
+      stream.listed = true
+      this.#large.push(stream)
+    }
+    stream.afterSend()
+  }
+
+  #write(): void {
+    const { bytes } = this.writer
+    if (bytes === 0) return
+    const { parts, spent } = this.writer.take()
+    const socket = this.#socket
+    this.#onTheWay += bytes
+    const done = () => {
+      this.#onTheWay -= bytes
+      for (const chunk of spent) release(chunk)
+      if (this.#full && !this.#scheduled) this.flush()
+    }
+    const last = parts.length - 1
+    if (last > 0) socket.cork()
+    for (let at = 0; at < last; at += 1) socket.write(parts[at]!)
+    socket.write(parts[last]!, done)
+    if (last > 0) socket.uncork()
+  }
+}
+
+/** All sessions that have something to send flush together when the events of this turn are handled. */
+let waiting: Sender[] = []
+
+function atEndOfTurn(sender: Sender): void {
+  if (waiting.push(sender) === 1) setImmediate(flushAll)
+}
+
+function flushAll(): void {
+  const senders = waiting
+  waiting = []
+  for (const sender of senders) sender.flush()
+}
