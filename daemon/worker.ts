@@ -23,7 +23,7 @@ class DataWorker {
 
   constructor(setup: WorkerSetup) {
     this.#log = createLogger({ name: 'daemon', level: setup.logLevel })
-    const sockets = new NamespaceSockets({ reusePort: setup.reusePort })
+    const sockets = new NamespaceSockets()
     const dnsMetrics = new DnsMetrics(this.#metrics)
     this.#plane = new DataPlane({
       sockets,
@@ -31,7 +31,7 @@ class DataWorker {
       drainMs: setup.drainMs,
       metrics: this.#metrics,
       log: this.#log,
-      ...(setup.dns ? { startDns: (served, plane) => workloadDns(served, plane, sockets, dnsMetrics) } : {}),
+      startDns: (served, plane) => workloadDns(served, plane, sockets, dnsMetrics),
     })
   }
 

@@ -8,7 +8,7 @@ import type { Operation, WorkerAnswer, WorkerOperations, WorkerSetup, WorkerStat
 
 export interface WorkersOptions {
   readonly count: number
-  readonly setup: Omit<WorkerSetup, 'index' | 'reusePort' | 'dns'>
+  readonly setup: Omit<WorkerSetup, 'index'>
   /** What a worker that starts late must know; undefined while there is nothing. */
   readonly state: () => WorkerState | undefined
   /** Starts the thread; tests hand in another script. */
@@ -148,9 +148,8 @@ class WorkerThread {
 
   /** One life of a worker; resolves with why it ended. */
   async #live(): Promise<unknown> {
-    const { setup, count } = this.#options
     const spawn = this.#options.spawn ?? spawnWorker
-    const worker = spawn({ ...setup, index: this.#index, reusePort: count > 1, dns: this.#index === 0 })
+    const worker = spawn({ ...this.#options.setup, index: this.#index })
     this.#worker = worker
     const ended = Promise.withResolvers<unknown>()
     let failure: unknown

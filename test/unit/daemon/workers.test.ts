@@ -60,25 +60,14 @@ function bench(count: number, state: () => WorkerState | undefined = () => undef
   return { workers, threads }
 }
 
-t.test('every worker is asked and one of them has DNS', async (t) => {
+t.test('every worker is asked, and all are set up alike', async (t) => {
   const { workers, threads } = bench(3)
   await workers.start()
   t.same(await workers.all('metrics', {}), [0, 1, 2])
   t.same(
-    threads.map(({ setup }) => [setup.dns, setup.reusePort]),
-    [
-      [true, true],
-      [false, true],
-      [false, true],
-    ],
+    threads.map(({ setup }) => setup),
+    [0, 1, 2].map((index) => ({ limits, drainMs: 1, logLevel: 'silent', index })),
   )
-  await workers.close()
-})
-
-t.test('a single worker shares its ports with nobody', async (t) => {
-  const { workers, threads } = bench(1)
-  await workers.start()
-  t.equal(threads[0]?.setup.reusePort, false)
   await workers.close()
 })
 
