@@ -8,6 +8,8 @@ import type { ConfigFile } from '../../core/base/config-file.ts'
 import { sleep } from '../../core/base/deadline.ts'
 import { MeshError } from '../../core/base/errors.ts'
 import { createLogger, type Logger } from '../../core/base/log.ts'
+import { allowCollecting, collectWhenQuiet } from '../../core/base/quiet.ts'
+import { giveBackMemory } from '../../core/net/sys-memory.ts'
 
 /** A process that has been built. */
 export interface RunningProcess {
@@ -135,6 +137,8 @@ async function run<R extends Rows>(definition: ProcessDefinition<R>, config: Con
   const level = (config as Readonly<Record<string, unknown>>)['logLevel']
   const log = createLogger({ name: definition.name, ...(typeof level === 'string' ? { level } : {}) })
   dieOnUncaught(log)
+  allowCollecting()
+  collectWhenQuiet(giveBackMemory)
   const stop = signalled(log)
   const starting = definition.build(config, { log, build: definition.version })
   // A signal during the start lets the start finish, so that what was opened is closed in order, but not for ever.

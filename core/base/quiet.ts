@@ -1,0 +1,58 @@
+// Collects the garbage of a thread that has become quiet. V8 itself collects only where something is allocated: what a start or a
+// rush of connections left behind would stay for as long as nothing happens. Started by the main thread and the workers of a daemon.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+/** A thread that works less than this share of its time does not notice a pause. */
+const quietShare = 0.02
+const mebibyte = 1024 * 1024
+/** Up to here everything is collected, code that is not needed included (20 ms); above, a collection as V8 does them. */
+const thoroughBytes = 32 * mebibyte
+
+/** Decides when. Pure. */
+export class QuietWatch {
+  #collectedBytes = 0
+
+  /** @param share of the time since the last look that the thread worked; `heapBytes` what it uses */
+  worthIt(share: number, heapBytes: number): boolean {
+    return share < quietShare && heapBytes > this.#collectedBytes * 1.1 + mebibyte
+  }
+
+  collected(heapBytes: number): void {
+    this.#collectedBytes = heapBytes
+  }
+}
+
+/** For this thread and those that it starts from now on; without it `collectWhenQuiet` does nothing. */
+export function allowCollecting(): void {
+  setFlagsFromString('--expose-gc')
+}
+
+const everyMs = 2_000
+
+/** Looks again and again until the thread ends, and calls `then` after a collection. Its timer keeps no process alive. */
+export function collectWhenQuiet(then: () => void): void {
+  const collect = collector()
+  if (collect === undefined) return
+  const watch = new QuietWatch()
+  let last = performance.eventLoopUtilization()
+  const look = (): void => {
+    const now = performance.eventLoopUtilization()
+    const { utilization } = performance.eventLoopUtilization(now, last)
+    last = now
+    const { heapUsed } = process.memoryUsage()
+    if (!watch.worthIt(utilization, heapUsed)) return
+    collect({ type: 'major', ...(heapUsed < thoroughBytes ? { flavor: 'last-resort' } : {}) })
+    watch.collected(process.memoryUsage().heapUsed)
+    then()
+  }
+  setInterval(look, everyMs).unref()
+}
+
+type Collector = (options: { readonly type: 'major'; readonly flavor?: 'last-resort' }) => void
+
+/** V8's own `gc`: global in threads that were started after `allowCollecting`, in the first one only in new contexts. */
+function collector(): Collector | undefined {
+  const found: unknown = globalThis.gc ?? runInNewContext('typeof gc === "function" ? gc : undefined')
+  return typeof found === 'function' ? (found as Collector) : undefined
+}
