@@ -5,21 +5,26 @@ import { runInNewContext } from 'node:vm'
 
 /** A thread that works less than this share of its time does not notice a pause. */
 const quietShare = 0.02
-const mebibyte = 1024 * 1024
+/** So much work leaves something to collect. */
+const leastWorkMs = 30
 /** Up to here everything is collected, code that is not needed included (20 ms); above, a collection as V8 does them. */
-const thoroughBytes = 32 * mebibyte
+const thoroughBytes = 32 * 1024 * 1024
 
 /** Decides when. Pure. */
 export class QuietWatch {
-  #collectedBytes = 0
+  #workedMs = 0
+  #neededMs = leastWorkMs
 
-  /** @param share of the time since the last look that the thread worked; `heapBytes` what it uses */
-  worthIt(share: number, heapBytes: number): boolean {
-    return share < quietShare && heapBytes > this.#collectedBytes * 1.1 + mebibyte
+  /** @param share of the last `ms` milliseconds that the thread worked */
+  worthIt(share: number, ms: number): boolean {
+    this.#workedMs += share * ms
+    return share < quietShare && this.#workedMs >= this.#neededMs
   }
 
-  collected(heapBytes: number): void {
-    this.#collectedBytes = heapBytes
+  /** However large the heap: collecting never costs more than a tenth of what the thread does otherwise. */
+  collected(costMs: number): void {
+    this.#workedMs = 0
+    this.#neededMs = Math.max(leastWorkMs, 10 * costMs)
   }
 }
 
@@ -38,13 +43,15 @@ export function collectWhenQuiet(then: () => void): void {
   let last = performance.eventLoopUtilization()
   const look = (): void => {
     const now = performance.eventLoopUtilization()
-    const { utilization } = performance.eventLoopUtilization(now, last)
+    const { utilization, active, idle } = performance.eventLoopUtilization(now, last)
     last = now
-    const { heapUsed } = process.memoryUsage()
-    if (!watch.worthIt(utilization, heapUsed)) return
-    collect({ type: 'major', ...(heapUsed < thoroughBytes ? { flavor: 'last-resort' } : {}) })
-    watch.collected(process.memoryUsage().heapUsed)
+    if (!watch.worthIt(utilization, active + idle)) return
+    const thorough = process.memoryUsage().heapUsed < thoroughBytes
+    const startedAt = performance.now()
+    collect({ type: 'major', ...(thorough ? { flavor: 'last-resort' } : {}) })
+    watch.collected(performance.now() - startedAt)
     then()
+    last = performance.eventLoopUtilization()
   }
   setInterval(look, everyMs).unref()
 }

@@ -16,10 +16,20 @@ export interface TelemetryOptions {
   readonly maxSeries?: number
 }
 
+/** Who knows a connection; asked when it opens and when it ends. */
+export interface Described {
+  describe(): ConnectionFacts
+}
+
+export interface ByteTotals {
+  /** So far. */
+  totals(): ByteCounts
+}
+
 /** A connection that is counted as open. `close` must be called exactly once; later calls do nothing. */
 export interface OpenConnection {
   /** Names where the totals so far can be read, for counting while the connection lives. */
-  track(read: () => ByteCounts): void
+  track(totals: ByteTotals): void
   /** Counts the rest and writes the access-log line. Without `bytes` the tracked totals are final. */
   close(result?: { readonly bytes?: ByteCounts | undefined; readonly error?: MeshError | undefined }): void
 }
@@ -50,12 +60,12 @@ export class Telemetry {
     return this.#open.size
   }
 
-  open(facts: ConnectionFacts): OpenConnection {
+  open(connection: Described): OpenConnection {
+    const facts = connection.describe()
     const series = this.#seriesOf(facts, '-')
     series.add('opened', 1)
     series.users++
-    const entry = new Entry(series, (result) => this.#closed(entry, facts, startedAt, result))
-    const startedAt = this.#now()
+    const entry = new Entry(this, series, connection, this.#now())
     this.#open.add(entry)
     if (this.#log.isLevelEnabled('debug')) {
       this.#log.debug(connectionFields(facts, this.#clusterName()), 'connection opened')
@@ -75,15 +85,17 @@ export class Telemetry {
     for (const entry of this.#open) entry.count()
   }
 
-  #closed(entry: Entry, facts: ConnectionFacts, startedAt: number, { bytes, error }: CloseResult): void {
+  /** For Entry only. */
+  closed(entry: Entry, bytes: ByteCounts, error: MeshError | undefined): void {
     this.#open.delete(entry)
     entry.series.users--
+    const facts = entry.connection.describe()
     const series = error === undefined ? entry.series : this.#seriesOf(facts, errorOutcome(error).flag)
     series.add('closed', 1)
     if (error !== undefined) series.add('failed', 1)
     const level = error === undefined ? 'info' : 'error'
     if (!this.#log.isLevelEnabled(level)) return
-    const ending = closeFields(facts, bytes, this.#now() - startedAt, error)
+    const ending = closeFields(facts, bytes, this.#now() - entry.startedAt, error)
     this.#log[level]({ ...connectionFields(facts, this.#clusterName()), ...ending }, 'connection complete')
   }
 
@@ -92,42 +104,44 @@ export class Telemetry {
   }
 }
 
-interface CloseResult {
-  readonly bytes: ByteCounts
-  readonly error: MeshError | undefined
-}
-
 class Entry implements OpenConnection {
   readonly series: Series
-  readonly #closed: (result: CloseResult) => void
-  #read: () => ByteCounts = () => noBytes
-  #counted = noBytes
+  readonly connection: Described
+  readonly startedAt: number
+  readonly #telemetry: Telemetry
+  #totals: ByteTotals | undefined
+  #received = 0
+  #sent = 0
   #ended = false
 
-  constructor(series: Series, closed: (result: CloseResult) => void) {
+  constructor(telemetry: Telemetry, series: Series, connection: Described, startedAt: number) {
+    this.#telemetry = telemetry
     this.series = series
-    this.#closed = closed
+    this.connection = connection
+    this.startedAt = startedAt
   }
 
-  track(read: () => ByteCounts): void {
-    this.#read = read
+  track(totals: ByteTotals): void {
+    this.#totals = totals
   }
 
   /** Adds what came since the last count. Totals never shrink; a wrong reader must not make a counter fall. */
-  count(total: ByteCounts = this.#read()): ByteCounts {
-    const received = Math.max(total.received, this.#counted.received)
-    const sent = Math.max(total.sent, this.#counted.sent)
-    if (received > this.#counted.received) this.series.add('received', received - this.#counted.received)
-    if (sent > this.#counted.sent) this.series.add('sent', sent - this.#counted.sent)
-    this.#counted = { received, sent }
-    return this.#counted
+  count({ received, sent }: ByteCounts = this.#totals?.totals() ?? noBytes): void {
+    if (received > this.#received) {
+      this.series.add('received', received - this.#received)
+      this.#received = received
+    }
+    if (sent > this.#sent) {
+      this.series.add('sent', sent - this.#sent)
+      this.#sent = sent
+    }
   }
 
   close(result: { readonly bytes?: ByteCounts | undefined; readonly error?: MeshError | undefined } = {}): void {
     if (this.#ended) return
     this.#ended = true
-    const bytes = this.count(result.bytes ?? this.#read())
-    this.#read = () => bytes
-    this.#closed({ bytes, error: result.error })
+    this.count(result.bytes)
+    this.#totals = undefined
+    this.#telemetry.closed(this, { received: this.#received, sent: this.#sent }, result.error)
   }
 }
