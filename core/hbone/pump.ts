@@ -52,25 +52,11 @@ export function pump(a: Duplex, b: Duplex, options: PumpOptions = {}): Promise<P
         reason instanceof MeshError ? reason : new MeshError('ABORTED', 'the connection was closed by the mesh'),
       )
     }
-    const watcher: PumpWatcher = {
-      get aToB() {
-        return counters.aToB
-      },
-      set aToB(bytes) {
-        counters.aToB = bytes
-      },
-      get bToA() {
-        return counters.bToA
-      },
-      set bToA(bytes) {
-        counters.bToA = bytes
-      },
-      pumped: (error) => {
-        signal?.removeEventListener('abort', abort)
-        resolve({ aToB: counters.aToB, bToA: counters.bToA, ...(error === undefined ? {} : { error }) })
-      },
+    const pumped = (error: MeshError | undefined): void => {
+      signal?.removeEventListener('abort', abort)
+      resolve({ aToB: counters.aToB, bToA: counters.bToA, ...(error === undefined ? {} : { error }) })
     }
-    const copy = new Pump(a, b, watcher)
+    const copy = new Pump(a, b, counters, { pumped })
     signal?.addEventListener('abort', abort, { once: true })
     if (signal?.aborted === true) abort()
     copy.start()
@@ -79,20 +65,22 @@ export function pump(a: Duplex, b: Duplex, options: PumpOptions = {}): Promise<P
 
 /** As `pump`, for those who need no promise, which would hold their whole way here in memory for as long as the copy lasts. */
 export function startPump(a: Duplex, b: Duplex, watcher: PumpWatcher): void {
-  new Pump(a, b, watcher).start()
+  new Pump(a, b, watcher, watcher).start()
 }
 
 class Pump {
   readonly #a: Duplex
   readonly #b: Duplex
-  readonly #watcher: PumpWatcher
+  readonly #counters: PumpCounters
+  readonly #watcher: Pick<PumpWatcher, 'pumped'>
   readonly #forward: Direction
   readonly #backward: Direction
   #settled = false
 
-  constructor(a: Duplex, b: Duplex, watcher: PumpWatcher) {
+  constructor(a: Duplex, b: Duplex, counters: PumpCounters, watcher: Pick<PumpWatcher, 'pumped'>) {
     this.#a = a
     this.#b = b
+    this.#counters = counters
     this.#watcher = watcher
     this.#forward = new Direction(a, b, this)
     this.#backward = new Direction(b, a, this)
@@ -104,8 +92,8 @@ class Pump {
   }
 
   count(direction: Direction, bytes: number): void {
-    if (direction === this.#forward) this.#watcher.aToB += bytes
-    else this.#watcher.bToA += bytes
+    if (direction === this.#forward) this.#counters.aToB += bytes
+    else this.#counters.bToA += bytes
   }
 
   directionDone(): void {
