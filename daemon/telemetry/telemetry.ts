@@ -4,7 +4,8 @@ import { errorOutcome, type MeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
 import type { MetricSet } from '../../core/base/metrics.ts'
 import { type ByteCounts, closeFields, connectionFields } from './access-log.ts'
-import { type ConnectionFacts, labelValues } from './labels.ts'
+import type { ConnectionFacts } from './labels.ts'
+import { type Pair, Pairs } from './pairs.ts'
 import { type Series, SeriesTable } from './series.ts'
 
 export interface TelemetryOptions {
@@ -27,15 +28,15 @@ export interface OpenConnection {
 const noBytes: ByteCounts = { received: 0, sent: 0 }
 
 export class Telemetry {
-  readonly #series: SeriesTable
+  readonly #pairs: Pairs
   readonly #log: Logger
   readonly #clusterName: () => string
   readonly #now: () => number
   readonly #open = new Set<Entry>()
 
   constructor(metrics: MetricSet, log: Logger, options: TelemetryOptions) {
-    this.#series = new SeriesTable(metrics, options.maxSeries ?? 10_000)
     this.#log = log.child({ scope: 'access' })
+    this.#pairs = new Pairs(new SeriesTable(metrics, options.maxSeries ?? 10_000), this.#log)
     this.#clusterName = options.clusterName
     this.#now = options.now ?? (() => performance.now())
   }
@@ -43,6 +44,7 @@ export class Telemetry {
   /** The access log's own level; a child logger does not follow its parent. */
   set logLevel(level: string) {
     this.#log.level = level
+    this.#pairs.clear()
   }
 
   /** Connections that are open now. */
@@ -51,23 +53,18 @@ export class Telemetry {
   }
 
   open(facts: ConnectionFacts): OpenConnection {
-    const series = this.#seriesOf(facts, '-')
-    series.add('opened', 1)
-    series.users++
-    const entry = new Entry(series, (result) => this.#closed(entry, facts, startedAt, result))
-    const startedAt = this.#now()
+    const pair = this.#pairs.get(facts, this.#clusterName())
+    const entry = new Entry(pair, facts, this.#now(), this.#closed)
     this.#open.add(entry)
-    if (this.#log.isLevelEnabled('debug')) {
-      this.#log.debug(connectionFields(facts, this.#clusterName()), 'connection opened')
-    }
+    if (this.#log.isLevelEnabled('debug')) pair.log.debug(connectionFields(facts), 'connection opened')
     return entry
   }
 
   /** A connection that ended before it could be opened: refused by route or policy, or its destination unreachable. */
   failed(facts: ConnectionFacts, error: MeshError): void {
-    this.#seriesOf(facts, errorOutcome(error).flag).add('failed', 1)
-    const fields = { ...connectionFields(facts, this.#clusterName()), error: error.message, code: error.code }
-    this.#log.warn(fields, 'connection failed')
+    const pair = this.#pairs.get(facts, this.#clusterName())
+    pair.failedSeries(errorOutcome(error).flag).add('failed', 1)
+    pair.log.warn({ ...connectionFields(facts), error: error.message, code: error.code }, 'connection failed')
   }
 
   /** Brings the byte counters up to date with the connections that are open. */
@@ -75,38 +72,41 @@ export class Telemetry {
     for (const entry of this.#open) entry.count()
   }
 
-  #closed(entry: Entry, facts: ConnectionFacts, startedAt: number, { bytes, error }: CloseResult): void {
+  readonly #closed = (entry: Entry, bytes: ByteCounts, error: MeshError | undefined): void => {
     this.#open.delete(entry)
+    const { facts } = entry
     entry.series.users--
-    const series = error === undefined ? entry.series : this.#seriesOf(facts, errorOutcome(error).flag)
+    // Found anew: the level of the log may be another by now.
+    const pair = this.#pairs.get(facts, this.#clusterName())
+    const series = error === undefined ? entry.series : pair.failedSeries(errorOutcome(error).flag)
     series.add('closed', 1)
     if (error !== undefined) series.add('failed', 1)
     const level = error === undefined ? 'info' : 'error'
     if (!this.#log.isLevelEnabled(level)) return
-    const ending = closeFields(facts, bytes, this.#now() - startedAt, error)
-    this.#log[level]({ ...connectionFields(facts, this.#clusterName()), ...ending }, 'connection complete')
-  }
-
-  #seriesOf(facts: ConnectionFacts, flag: string): Series {
-    return this.#series.get(labelValues(facts, this.#clusterName(), flag))
+    const fields = { ...connectionFields(facts), ...closeFields(facts, bytes, this.#now() - entry.startedAt, error) }
+    pair.log[level](fields, 'connection complete')
   }
 }
 
-interface CloseResult {
-  readonly bytes: ByteCounts
-  readonly error: MeshError | undefined
-}
+type Closed = (entry: Entry, bytes: ByteCounts, error: MeshError | undefined) => void
 
 class Entry implements OpenConnection {
   readonly series: Series
-  readonly #closed: (result: CloseResult) => void
-  #read: () => ByteCounts = () => noBytes
-  #counted = noBytes
+  readonly facts: ConnectionFacts
+  readonly startedAt: number
+  readonly #closed: Closed
+  #read: (() => ByteCounts) | undefined
+  #received = 0
+  #sent = 0
   #ended = false
 
-  constructor(series: Series, closed: (result: CloseResult) => void) {
-    this.series = series
+  constructor(pair: Pair, facts: ConnectionFacts, startedAt: number, closed: Closed) {
+    this.series = pair.series
+    this.facts = facts
+    this.startedAt = startedAt
     this.#closed = closed
+    this.series.add('opened', 1)
+    this.series.users++
   }
 
   track(read: () => ByteCounts): void {
@@ -114,20 +114,24 @@ class Entry implements OpenConnection {
   }
 
   /** Adds what came since the last count. Totals never shrink; a wrong reader must not make a counter fall. */
-  count(total: ByteCounts = this.#read()): ByteCounts {
-    const received = Math.max(total.received, this.#counted.received)
-    const sent = Math.max(total.sent, this.#counted.sent)
-    if (received > this.#counted.received) this.series.add('received', received - this.#counted.received)
-    if (sent > this.#counted.sent) this.series.add('sent', sent - this.#counted.sent)
-    this.#counted = { received, sent }
-    return this.#counted
+  count(total: ByteCounts = this.#read?.() ?? noBytes): void {
+    const received = total.received - this.#received
+    const sent = total.sent - this.#sent
+    if (received > 0) {
+      this.series.add('received', received)
+      this.#received = total.received
+    }
+    if (sent > 0) {
+      this.series.add('sent', sent)
+      this.#sent = total.sent
+    }
   }
 
   close(result: { readonly bytes?: ByteCounts | undefined; readonly error?: MeshError | undefined } = {}): void {
     if (this.#ended) return
     this.#ended = true
-    const bytes = this.count(result.bytes ?? this.#read())
-    this.#read = () => bytes
-    this.#closed({ bytes, error: result.error })
+    this.count(result.bytes)
+    this.#read = undefined
+    this.#closed(this, { received: this.#received, sent: this.#sent }, result.error)
   }
 }
