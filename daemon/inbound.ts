@@ -14,7 +14,7 @@ import type { ConnectionFacts } from './connections.ts'
 import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
-import { formatBaggage, forwardedHost } from './tunnel-headers.ts'
+import { baggageOf, forwardedHost } from './tunnel-headers.ts'
 
 /** Serves one CONNECT to its end. Never rejects. */
 export async function handleConnect(plane: Plane, served: Served, connect: IncomingConnect): Promise<void> {
@@ -81,7 +81,7 @@ function serviceOf({ snapshot }: Plane, { model }: Served, hostname: string | un
 }
 
 function answerHeaders(plane: Plane, served: Served): { readonly baggage?: string } {
-  return served.model === undefined ? {} : { baggage: formatBaggage(served.model, plane.snapshot.settings) }
+  return served.model === undefined ? {} : { baggage: baggageOf(served.model, plane.snapshot.settings) }
 }
 
 function rejection(error: MeshError): 400 | 401 | 503 {

@@ -14,7 +14,7 @@ import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
 import { localEnd, remoteEnd } from './sockets.ts'
-import { formatBaggage, formatForwarded, newTraceparent } from './tunnel-headers.ts'
+import { baggageOf, formatForwarded, newTraceparent } from './tunnel-headers.ts'
 
 type Path = Exclude<RouteDecision, { kind: 'refuse' }>
 
@@ -148,7 +148,7 @@ function headersOf(
   path: Path,
 ): Record<'baggage' | 'forwarded' | 'traceparent', string> {
   return {
-    baggage: formatBaggage(model, plane.snapshot.settings),
+    baggage: baggageOf(model, plane.snapshot.settings),
     forwarded: formatForwarded(source, path.service?.hostname),
     traceparent: newTraceparent(),
   }

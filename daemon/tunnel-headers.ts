@@ -23,6 +23,17 @@ export function formatBaggage(workload: Workload, settings: MeshSettings): strin
     .join(',')
 }
 
+const known = new WeakMap<Workload, { readonly clusterName: string; readonly baggage: string }>()
+
+/** `formatBaggage`, once per workload of a model. */
+export function baggageOf(workload: Workload, settings: MeshSettings): string {
+  const kept = known.get(workload)
+  if (kept !== undefined && kept.clusterName === settings.clusterName) return kept.baggage
+  const baggage = formatBaggage(workload, settings)
+  known.set(workload, { clusterName: settings.clusterName, baggage })
+  return baggage
+}
+
 /** RFC 7239 `for` of the caller, and `host` where the caller addressed a service. */
 export function formatForwarded(source: SocketAddress, serviceHostname?: string): string {
   const host = serviceHostname === undefined ? '' : `;host=${serviceHostname}`
@@ -40,8 +51,20 @@ export function forwardedHost(header: string | undefined): string | undefined {
 
 const zero = /^0+$/
 
+const pool = { bytes: Buffer.alloc(0), used: 0 }
+
+/** From a pool: asking the generator costs more than the rest of the header. */
+function pooledBytes(size: number): Buffer {
+  if (pool.used + size > pool.bytes.length) {
+    pool.bytes = randomBytes(128 * size)
+    pool.used = 0
+  }
+  pool.used += size
+  return pool.bytes.subarray(pool.used - size, pool.used)
+}
+
 /** W3C trace context, version 00, not sampled. */
-export function newTraceparent(random: (size: number) => Buffer = randomBytes): string {
+export function newTraceparent(random: (size: number) => Buffer = pooledBytes): string {
   const hex = random(24).toString('hex')
   const trace = hex.slice(0, 32)
   const span = hex.slice(32)

@@ -1,5 +1,6 @@
 // Entry of a data worker thread: a DataPlane on real namespaces, driven by the messages of workers.ts. Anything uncaught ends
 // the thread; the main thread starts another one with the full state.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isMainThread, type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { asMeshError } from '../core/base/errors.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
@@ -24,7 +25,7 @@ class DataWorker {
   readonly #plane: DataPlane
 
   constructor(setup: WorkerSetup) {
-    this.#log = createLogger({ name: 'daemon', level: setup.logLevel })
+    this.#log = createLogger({ name: 'daemon', level: setup.logLevel, gather: true })
     const sockets = new NamespaceSockets()
     const dnsMetrics = new DnsMetrics(this.#metrics)
     this.#plane = new DataPlane({
@@ -64,7 +65,9 @@ class DataWorker {
       case 'connections':
         return plane.listConnections()
       case 'drain':
-        return await plane.drain(request.deadlineMs)
+        await plane.drain(request.deadlineMs)
+        // The last lines of the log leave at the end of the turn, and the thread may end right after the answer.
+        return await nextTurn()
     }
   }
 

@@ -1,5 +1,7 @@
 // The log of a process: pino, one JSON object per line, written synchronously to a descriptor (stderr unless told otherwise)
-// so that the last words of a dying process arrive. `app.ts` creates one and hands children of it down.
+// so that the last words of a dying process arrive. `app.ts` creates one and hands children of it down. Data workers, which
+// write a line per connection, gather those of one turn of the event loop.
+import { writeSync } from 'node:fs'
 import { pino } from 'pino'
 import { MeshError } from './errors.ts'
 
@@ -35,8 +37,9 @@ export function loggedError(error: unknown, withStack: boolean, depth = 0): Logg
  * @param options.name the process, `daemon`, `agent`, `control` …
  * @param options.level `trace`, `debug`, `info` (default), `warn`, `error`, `fatal` or `silent`; may be changed on the result
  * @param options.fd descriptor to write to, 2 by default
+ * @param options.gather lines below `error` leave together at the end of the turn: one system call instead of one per line
  */
-export function createLogger(options: { name: string; level?: string; fd?: number }): Logger {
+export function createLogger(options: { name: string; level?: string; fd?: number; gather?: boolean }): Logger {
   const serialize = (error: unknown) => loggedError(error, log.isLevelEnabled('debug'))
   const log: Logger = pino(
     {
@@ -47,9 +50,49 @@ export function createLogger(options: { name: string; level?: string; fd?: numbe
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: serialize, error: serialize },
     },
-    pino.destination({ dest: options.fd ?? 2, sync: true }),
+    options.gather === true ? gathered(options.fd ?? 2) : pino.destination({ dest: options.fd ?? 2, sync: true }),
   )
   return log
+}
+
+const gatheredCharacters = 16 * 1_024
+const errorLevel = 50
+/** A pipe whose reader is slow is waited for, as it is without gathering. */
+const fullPipeWaitMs = 10
+
+interface LevelledStream extends pino.DestinationStream {
+  /** Set by pino before each line, because of `pino.metadata`. */
+  lastLevel?: number
+}
+
+function gathered(fd: number): LevelledStream {
+  let lines = ''
+  const flush = (): void => {
+    const text = lines
+    lines = ''
+    if (text !== '') writeAll(fd, Buffer.from(text))
+  }
+  process.on('exit', flush)
+  const stream: LevelledStream = {
+    write: (line) => {
+      if (lines === '') setImmediate(flush)
+      lines += line
+      if ((stream.lastLevel ?? 0) >= errorLevel || lines.length >= gatheredCharacters) flush()
+    },
+  }
+  return Object.assign(stream, { [Symbol.for('pino.metadata')]: true })
+}
+
+/** A log that cannot be written must not end the process. */
+function writeAll(fd: number, bytes: Buffer): void {
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += writeSync(fd, bytes, written)
+    } catch (error: unknown) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) return
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fullPipeWaitMs)
+    }
+  }
 }
 
 /** A logger that writes nothing, for tests and for callers that report in another way. */

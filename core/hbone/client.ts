@@ -7,7 +7,7 @@ import { clientTls, type TlsCredentials, verifyServerIdentity } from '../identit
 import { formatSocketAddress } from '../net/address.ts'
 import { Http2Session } from './h2/session.ts'
 import type { TunnelHttp2Stream } from './h2/stream.ts'
-import { type ConnectAnswer, readAnswer, requestFields } from './headers.ts'
+import { readAnswer, requestFields } from './headers.ts'
 import { keepAlive } from './keepalive.ts'
 import { type TunnelLimits, timer } from './limits.ts'
 import type { TunnelHeaders, TunnelKey, TunnelStream } from './types.ts'
@@ -129,16 +129,12 @@ function settled(
   })
 }
 
-/** What waits for the answer of a CONNECT. */
-type Answered = (answer: ConnectAnswer | undefined) => void
-
 export class ClientSession {
   readonly #session: Http2Session
   readonly #socket: Socket
   readonly #deps: ClientSessionDeps
   readonly #notAfter: number
   readonly #peer: string
-  readonly #answers = new Map<number, Answered>()
   #active = 0
   #limit = 0
   #state: 'opening' | 'open' | 'retired' | 'closed' = 'opening'
@@ -153,8 +149,7 @@ export class ClientSession {
     this.#peer = formatSocketAddress(deps.key.destination)
     this.#session = new Http2Session(tls, 'client', deps.limits, {
       onSettings: () => this.#settings(),
-      onHeaders: (stream, fields, tooLarge) =>
-        this.#answers.get(stream.id)?.(tooLarge ? undefined : readAnswer(fields)),
+      onHeaders: (stream, fields, tooLarge) => stream.onAnswer?.(fields, tooLarge),
       onGoaway: () => this.retire(),
       onClosed: (error) => this.#closed(error),
     })
@@ -223,7 +218,7 @@ export class ClientSession {
         clearTimeout(late)
         signal.removeEventListener('abort', aborted)
         stream.off('close', closed)
-        this.#answers.delete(stream.id)
+        stream.onAnswer = undefined
         if (error === undefined) return
         stream.destroy()
         reject(error)
@@ -231,11 +226,12 @@ export class ClientSession {
       const closed = () =>
         settle(new Unanswered(`the tunnel with ${this.#peer} ended before an answer`, stream.errored))
       const aborted = () => settle(abortReason(signal))
-      this.#answers.set(stream.id, (answer) => {
+      stream.onAnswer = (fields, tooLarge) => {
+        const answer = tooLarge ? undefined : readAnswer(fields)
         const refusal = this.#refusal(answer?.status, authority)
         settle(refusal)
         if (refusal === undefined) resolve({ stream, responseHeaders: answer?.headers ?? {} })
-      })
+      }
       const { responseTimeoutMs } = this.#deps.limits
       const late = timer(responseTimeoutMs, () =>
         settle(new MeshError('TUNNEL_TIMEOUT', `${this.#peer} did not answer CONNECT within ${responseTimeoutMs} ms`)),

@@ -16,20 +16,27 @@ export interface ByteCounts {
 
 export type AccessFields = Readonly<Record<string, string | number>>
 
-/** Who talks to whom. What is not known is left out. */
-export function connectionFields(facts: ConnectionFacts, clusterName: string): AccessFields {
-  const { source, destination, service, secure, dryRun } = facts
-  const hbone = destination.hboneAddress
+/** Who talks to whom, as far as it is the same for every connection between them. What is not known is left out. */
+export function pairFields(facts: ConnectionFacts, clusterName: string): AccessFields {
+  const { source, destination, service, secure } = facts
   return {
-    'src.addr': formatSocketAddress(source.address),
+    direction: facts.reporter === 'source' ? 'outbound' : 'inbound',
     ...workloadFields('src', source.workload, callerIdentity(facts), clusterName),
-    'dst.addr': formatSocketAddress(destination.address),
-    ...(hbone === undefined ? {} : { 'dst.hbone_addr': formatSocketAddress(hbone) }),
     ...(service === undefined ? {} : { 'dst.service': service.hostname }),
     ...workloadFields('dst', destination.workload, secure ? identityOf(destination.workload) : undefined, clusterName),
-    direction: facts.reporter === 'source' ? 'outbound' : 'inbound',
-    ...(dryRun === undefined ? {} : { 'policy.dry_run': dryRun }),
   }
+}
+
+/** What is of this connection alone. */
+export function connectionFields({ source, destination, dryRun }: ConnectionFacts): AccessFields {
+  const hbone = destination.hboneAddress
+  const fields: Record<string, string> = {
+    'src.addr': formatSocketAddress(source.address),
+    'dst.addr': formatSocketAddress(destination.address),
+  }
+  if (hbone !== undefined) fields['dst.hbone_addr'] = formatSocketAddress(hbone)
+  if (dryRun !== undefined) fields['policy.dry_run'] = dryRun
+  return fields
 }
 
 /**

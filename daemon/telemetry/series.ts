@@ -21,6 +21,8 @@ export class Series {
   readonly values: readonly string[]
   /** Open connections that count here; a series in use is never forgotten. */
   users = 0
+  /** Which use of the table was its last; undefined once it is forgotten, and nobody may count here any more. */
+  lastUse: number | undefined = 0
   readonly #families: ReadonlyMap<Measure, Family>
   readonly #cells = new Map<Measure, Cell>()
 
@@ -42,8 +44,8 @@ export class Series {
 export class SeriesTable {
   readonly #families = new Map<Measure, Family>()
   readonly #limit: number
-  /** In the order of last use. */
   readonly #series = new Map<string, Series>()
+  #uses = 0
 
   /** @param limit combinations of labels kept; those of open connections come on top */
   constructor(metrics: MetricSet, limit: number) {
@@ -59,28 +61,30 @@ export class SeriesTable {
 
   get(values: readonly string[]): Series {
     const key = keyOf(values)
-    const known = this.#series.get(key)
-    if (known !== undefined) {
-      this.#series.delete(key)
-      this.#series.set(key, known)
-      return known
+    let series = this.#series.get(key)
+    if (series === undefined) {
+      if (this.#series.size >= this.#limit) this.#forget()
+      series = new Series(values, this.#families)
+      this.#series.set(key, series)
     }
-    if (this.#series.size >= this.#limit) this.#forget()
-    const series = new Series(values, this.#families)
-    this.#series.set(key, series)
+    this.used(series)
     return series
+  }
+
+  /** For whoever kept a series instead of asking for it again. */
+  used(series: Series): void {
+    series.lastUse = ++this.#uses
   }
 
   /** Forgets the older quarter at once, since a family is walked as a whole. */
   #forget(): void {
-    let excess = Math.ceil(this.#limit / 4)
+    const idle = [...this.#series].filter(([, { users }]) => users === 0)
+    idle.sort(([, a], [, b]) => (a.lastUse ?? 0) - (b.lastUse ?? 0))
     const forgotten = new Set<string>()
-    for (const [key, series] of this.#series) {
-      if (excess === 0) break
-      if (series.users > 0) continue
+    for (const [key, series] of idle.slice(0, Math.ceil(this.#limit / 4))) {
       this.#series.delete(key)
+      series.lastUse = undefined
       forgotten.add(key)
-      excess--
     }
     if (forgotten.size === 0) return
     for (const family of this.#families.values()) family.retain((labels) => !forgotten.has(keyOf(labels)))

@@ -1,10 +1,12 @@
 // Counters and access log of the connections of one data worker. The outbound and inbound paths open and close an entry per
 // connection; whoever takes a metrics snapshot calls `flush` before, so that long connections count while they live.
+import { Bag, type Bagged } from '../../core/base/bag.ts'
 import { errorOutcome, type MeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
 import type { MetricSet } from '../../core/base/metrics.ts'
 import { type ByteCounts, closeFields, connectionFields } from './access-log.ts'
-import { type ConnectionFacts, labelValues } from './labels.ts'
+import type { ConnectionFacts } from './labels.ts'
+import { type Pair, Pairs } from './pairs.ts'
 import { type Series, SeriesTable } from './series.ts'
 
 export interface TelemetryOptions {
@@ -16,7 +18,7 @@ export interface TelemetryOptions {
   readonly maxSeries?: number
 }
 
-/** Who knows a connection; asked when it opens and when it ends. */
+/** Who knows a connection; asked when it opens and when it ends, so that nothing is kept in between. */
 export interface Described {
   describe(): ConnectionFacts
 }
@@ -37,15 +39,15 @@ export interface OpenConnection {
 const noBytes: ByteCounts = { received: 0, sent: 0 }
 
 export class Telemetry {
-  readonly #series: SeriesTable
+  readonly #pairs: Pairs
   readonly #log: Logger
   readonly #clusterName: () => string
   readonly #now: () => number
-  readonly #open = new Set<Entry>()
+  readonly #open = new Bag<Entry>()
 
   constructor(metrics: MetricSet, log: Logger, options: TelemetryOptions) {
-    this.#series = new SeriesTable(metrics, options.maxSeries ?? 10_000)
     this.#log = log.child({ scope: 'access' })
+    this.#pairs = new Pairs(new SeriesTable(metrics, options.maxSeries ?? 10_000), this.#log)
     this.#clusterName = options.clusterName
     this.#now = options.now ?? (() => performance.now())
   }
@@ -53,6 +55,7 @@ export class Telemetry {
   /** The access log's own level; a child logger does not follow its parent. */
   set logLevel(level: string) {
     this.#log.level = level
+    this.#pairs.clear()
   }
 
   /** Connections that are open now. */
@@ -62,22 +65,18 @@ export class Telemetry {
 
   open(connection: Described): OpenConnection {
     const facts = connection.describe()
-    const series = this.#seriesOf(facts, '-')
-    series.add('opened', 1)
-    series.users++
-    const entry = new Entry(this, series, connection, this.#now())
+    const pair = this.#pairs.get(facts, this.#clusterName())
+    const entry = new Entry(pair, connection, this.#now(), this.#closed)
     this.#open.add(entry)
-    if (this.#log.isLevelEnabled('debug')) {
-      this.#log.debug(connectionFields(facts, this.#clusterName()), 'connection opened')
-    }
+    if (this.#log.isLevelEnabled('debug')) pair.log.debug(connectionFields(facts), 'connection opened')
     return entry
   }
 
   /** A connection that ended before it could be opened: refused by route or policy, or its destination unreachable. */
   failed(facts: ConnectionFacts, error: MeshError): void {
-    this.#seriesOf(facts, errorOutcome(error).flag).add('failed', 1)
-    const fields = { ...connectionFields(facts, this.#clusterName()), error: error.message, code: error.code }
-    this.#log.warn(fields, 'connection failed')
+    const pair = this.#pairs.get(facts, this.#clusterName())
+    pair.failedSeries(errorOutcome(error).flag).add('failed', 1)
+    pair.log.warn({ ...connectionFields(facts), error: error.message, code: error.code }, 'connection failed')
   }
 
   /** Brings the byte counters up to date with the connections that are open. */
@@ -85,40 +84,42 @@ export class Telemetry {
     for (const entry of this.#open) entry.count()
   }
 
-  /** For Entry only. */
-  closed(entry: Entry, bytes: ByteCounts, error: MeshError | undefined): void {
+  readonly #closed = (entry: Entry, bytes: ByteCounts, error: MeshError | undefined): void => {
     this.#open.delete(entry)
-    entry.series.users--
     const facts = entry.connection.describe()
-    const series = error === undefined ? entry.series : this.#seriesOf(facts, errorOutcome(error).flag)
+    entry.series.users--
+    // Found anew: the level of the log may be another by now.
+    const pair = this.#pairs.get(facts, this.#clusterName())
+    const series = error === undefined ? entry.series : pair.failedSeries(errorOutcome(error).flag)
     series.add('closed', 1)
     if (error !== undefined) series.add('failed', 1)
     const level = error === undefined ? 'info' : 'error'
     if (!this.#log.isLevelEnabled(level)) return
-    const ending = closeFields(facts, bytes, this.#now() - entry.startedAt, error)
-    this.#log[level]({ ...connectionFields(facts, this.#clusterName()), ...ending }, 'connection complete')
-  }
-
-  #seriesOf(facts: ConnectionFacts, flag: string): Series {
-    return this.#series.get(labelValues(facts, this.#clusterName(), flag))
+    const fields = { ...connectionFields(facts), ...closeFields(facts, bytes, this.#now() - entry.startedAt, error) }
+    pair.log[level](fields, 'connection complete')
   }
 }
 
-class Entry implements OpenConnection {
+type Closed = (entry: Entry, bytes: ByteCounts, error: MeshError | undefined) => void
+
+class Entry implements OpenConnection, Bagged {
+  place = -1
   readonly series: Series
   readonly connection: Described
   readonly startedAt: number
-  readonly #telemetry: Telemetry
+  readonly #closed: Closed
   #totals: ByteTotals | undefined
   #received = 0
   #sent = 0
   #ended = false
 
-  constructor(telemetry: Telemetry, series: Series, connection: Described, startedAt: number) {
-    this.#telemetry = telemetry
-    this.series = series
+  constructor(pair: Pair, connection: Described, startedAt: number, closed: Closed) {
+    this.series = pair.series
     this.connection = connection
     this.startedAt = startedAt
+    this.#closed = closed
+    this.series.add('opened', 1)
+    this.series.users++
   }
 
   track(totals: ByteTotals): void {
@@ -126,14 +127,16 @@ class Entry implements OpenConnection {
   }
 
   /** Adds what came since the last count. Totals never shrink; a wrong reader must not make a counter fall. */
-  count({ received, sent }: ByteCounts = this.#totals?.totals() ?? noBytes): void {
-    if (received > this.#received) {
-      this.series.add('received', received - this.#received)
-      this.#received = received
+  count(total: ByteCounts = this.#totals?.totals() ?? noBytes): void {
+    const received = total.received - this.#received
+    const sent = total.sent - this.#sent
+    if (received > 0) {
+      this.series.add('received', received)
+      this.#received = total.received
     }
-    if (sent > this.#sent) {
-      this.series.add('sent', sent - this.#sent)
-      this.#sent = sent
+    if (sent > 0) {
+      this.series.add('sent', sent)
+      this.#sent = total.sent
     }
   }
 
@@ -142,6 +145,6 @@ class Entry implements OpenConnection {
     this.#ended = true
     this.count(result.bytes)
     this.#totals = undefined
-    this.#telemetry.closed(this, { received: this.#received, sent: this.#sent }, result.error)
+    this.#closed(this, { received: this.#received, sent: this.#sent }, result.error)
   }
 }

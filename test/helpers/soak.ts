@@ -19,12 +19,17 @@ export async function soak(name: string, run: () => Promise<Outcome>): Promise<v
 }
 
 /** Builds a lab, runs `work` in it, and removes it. `nodeOptions` are those of all of its processes. */
-export async function inLab<T>(name: string, work: (lab: TrafficLab) => Promise<T>, nodeOptions = ''): Promise<T> {
+export async function inLab<T>(
+  name: string,
+  work: (lab: TrafficLab) => Promise<T>,
+  nodeOptions = '',
+  leafLifetime?: string,
+): Promise<T> {
   const stateDir = mkdtempSync(join(tmpdir(), 'culvert-soak-'))
   const former = process.env['NODE_OPTIONS'] ?? ''
   process.env['NODE_OPTIONS'] = `${former} ${nodeOptions}`.trim()
   try {
-    const lab = await TrafficLab.up(name, stateDir)
+    const lab = await TrafficLab.up(name, stateDir, leafLifetime)
     try {
       return await work(lab)
     } finally {

@@ -62,8 +62,9 @@ export class TrafficLab {
   }
 
   /** Builds the lab and starts the server. The caller closes it. */
-  static async up(name: string, stateDir: string): Promise<TrafficLab> {
-    const lab = new TrafficLab(await meshLab({ name, stateDir, topology, manifests }))
+  static async up(name: string, stateDir: string, leafLifetime?: string): Promise<TrafficLab> {
+    const lifetime = leafLifetime === undefined ? {} : { leafLifetime }
+    const lab = new TrafficLab(await meshLab({ name, stateDir, topology, manifests, ...lifetime }))
     try {
       await lab.start('server', 'serve', {}).line(20_000)
       return lab

@@ -3,6 +3,7 @@
 import { createInterface } from 'node:readline'
 import { type HttpPlan, runHttp } from './http.ts'
 import { IdleConnections, type IdlePlan } from './idle.ts'
+import { type MixedPlan, runMixed } from './mixed.ts'
 import { serve } from './serve.ts'
 import { runShort, type ShortPlan } from './short.ts'
 import { runHalfClose, runTransfer, type TransferPlan } from './transfer.ts'
@@ -33,6 +34,7 @@ const roles: Readonly<Record<string, (plan: unknown) => Promise<void>>> = {
   transfer: async (plan) => say(await runTransfer(plan as TransferPlan)),
   'half-close': async (plan) => say(await runHalfClose(plan as TransferPlan)),
   http: async (plan) => say(await runHttp(plan as HttpPlan)),
+  mixed: async (plan) => say(await runMixed(plan as MixedPlan)),
   idle: async (plan) => idle(plan as IdlePlan),
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { MeshError } from '../../../core/base/errors.ts'
 import { createLogger, type Logger, loggedError, nullLogger } from '../../../core/base/log.ts'
@@ -19,6 +20,26 @@ t.test('a line is written before the call returns, with name, level and time as 
   const [line] = await linesOf(t.testdir(), (log) => log.info({ workload: 'shop/orders' }, 'accepted'))
   t.match(line, { level: 'info', name: 'daemon', workload: 'shop/orders', msg: 'accepted', pid: process.pid })
   t.match(line?.['time'], /^\d{4}-\d\d-\d\dT/)
+})
+
+t.test('a log that gathers writes the lines of a turn in order at its end, and an error at once', async (t) => {
+  const file = `${t.testdir()}/log`
+  const handle = await open(file, 'w')
+  const written = () =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => (JSON.parse(line) as Line)['msg'])
+  const log = createLogger({ name: 'daemon', fd: handle.fd, gather: true })
+  log.info('one')
+  log.child({ scope: 'access' }).info('two')
+  t.same(written(), [])
+  log.error('three')
+  t.same(written(), ['one', 'two', 'three'], 'what came before an error is written with it')
+  log.info('four')
+  await nextTurn()
+  t.same(written(), ['one', 'two', 'three', 'four'])
+  await handle.close()
 })
 
 t.test('levels below the chosen one are left out', async (t) => {
