@@ -4,7 +4,9 @@ import { Worker } from 'node:worker_threads'
 import { abortable, backoff, sleep } from '../core/base/deadline.ts'
 import { type ErrorCode, errorCodes, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
+import type { MetricSnapshot } from '../core/base/metrics.ts'
 import type { Operation, WorkerAnswer, WorkerOperations, WorkerSetup, WorkerState } from './worker-messages.ts'
+import { WorkerMetrics } from './worker-metrics.ts'
 
 export interface WorkersOptions {
   readonly count: number
@@ -40,10 +42,14 @@ function spawnWorker(setup: WorkerSetup): Worker {
 export class Workers {
   readonly #options: WorkersOptions
   readonly #threads: WorkerThread[]
+  readonly #metrics = new WorkerMetrics()
 
   constructor(options: WorkersOptions) {
     this.#options = options
-    this.#threads = Array.from({ length: options.count }, (_, index) => new WorkerThread(options, index))
+    this.#threads = Array.from(
+      { length: options.count },
+      (_, index) => new WorkerThread(options, index, () => this.#metrics.ended(index)),
+    )
   }
 
   /** Resolves once every worker takes requests. */
@@ -73,6 +79,19 @@ export class Workers {
     return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   }
 
+  /** The counters and gauges of all workers, to be added up. */
+  async metrics(): Promise<readonly MetricSnapshot[]> {
+    const asked = this.#threads.map(async (thread, index) => {
+      try {
+        this.#metrics.seen(index, await thread.ask('metrics', {}))
+      } catch (error: unknown) {
+        this.#options.log.warn({ err: error, worker: index }, 'a worker did not say what it counted')
+      }
+    })
+    await Promise.all(asked)
+    return this.#metrics.all()
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.close()))
   }
@@ -81,6 +100,7 @@ export class Workers {
 class WorkerThread {
   readonly #options: WorkersOptions
   readonly #index: number
+  readonly #onEnd: () => void
   readonly #pending = new Map<number, Pending>()
   readonly #closing = new AbortController()
   #ready = Promise.withResolvers<Worker>()
@@ -88,9 +108,10 @@ class WorkerThread {
   #nextId = 1
   #running: Promise<void>
 
-  constructor(options: WorkersOptions, index: number) {
+  constructor(options: WorkersOptions, index: number, onEnd: () => void) {
     this.#options = options
     this.#index = index
+    this.#onEnd = onEnd
     this.#ready.promise.catch(() => {})
     this.#running = this.#run()
   }
@@ -163,6 +184,7 @@ class WorkerThread {
     worker.on('message', (message: WorkerAnswer) => this.#take(worker, message))
     worker.on('exit', (code) => ended.resolve(failure ?? new Error(`exit code ${code}`)))
     const reason = await ended.promise
+    this.#onEnd()
     if (!this.#closing.signal.aborted) {
       this.#ready = Promise.withResolvers<Worker>()
       this.#ready.promise.catch(() => {})
