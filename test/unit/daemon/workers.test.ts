@@ -117,6 +117,7 @@ t.test('a counter does not fall because its worker crashed or does not answer', 
   for (const thread of threads) thread.counted = 5
   t.equal(await total(), 10)
   threads[1]!.crash()
+  await new Promise(setImmediate)
   await workers.start()
   threads[2]!.counted = 0
   t.equal(await total(), 10, 'the one that replaces it has counted nothing yet')
