@@ -6,7 +6,7 @@ import { asMeshError } from '../core/base/errors.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
 import { MetricSet } from '../core/base/metrics.ts'
 import { collectWhenQuiet } from '../core/base/quiet.ts'
-import { trimAllocator } from '../core/net/sys-memory.ts'
+import { giveBackMemory } from '../core/net/sys-memory.ts'
 import { DataPlane } from './data-plane.ts'
 import { startDns } from './dns/server.ts'
 import { namespaceDnsSockets } from './dns/sockets.ts'
@@ -115,7 +115,7 @@ function serve(port: MessagePort, worker: DataWorker): void {
       },
     )
   })
-  collectWhenQuiet(trimAllocator)
+  collectWhenQuiet(giveBackMemory)
   answer({ type: 'ready' })
 }
 

@@ -3,10 +3,11 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** A thread that works less than this share of its time does not notice a pause. */
-const quietShare = 0.02
+/** A thread that works less than this share of its time (some ten requests a second) is unlikely to be asked in a pause. */
+const quietShare = 0.004
 /** So much work leaves something to collect. */
 const leastWorkMs = 30
+const mostWorkMs = 250
 /** Up to here everything is collected, code that is not needed included (20 ms); above, a collection as V8 does them. */
 const thoroughBytes = 32 * 1024 * 1024
 
@@ -21,10 +22,10 @@ export class QuietWatch {
     return share < quietShare && this.#workedMs >= this.#neededMs
   }
 
-  /** However large the heap: collecting never costs more than a tenth of what the thread does otherwise. */
+  /** What cost much pays off only after more work. */
   collected(costMs: number): void {
     this.#workedMs = 0
-    this.#neededMs = Math.max(leastWorkMs, 10 * costMs)
+    this.#neededMs = Math.min(mostWorkMs, Math.max(leastWorkMs, 5 * costMs))
   }
 }
 
@@ -33,7 +34,7 @@ export function allowCollecting(): void {
   setFlagsFromString('--expose-gc')
 }
 
-const everyMs = 2_000
+const everyMs = 1_000
 
 /** Looks again and again until the thread ends, and calls `then` after a collection. Its timer keeps no process alive. */
 export function collectWhenQuiet(then: () => void): void {

@@ -41,10 +41,5 @@ export function giveBackMemory(): void {
   } catch {
     // Without /proc the pages stay.
   }
-  trimAllocator()
-}
-
-/** Frees what the allocator of the C library holds for later. */
-export function trimAllocator(): void {
   mallocTrim?.(0)
 }
