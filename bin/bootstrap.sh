@@ -132,3 +132,25 @@ culvert_tools() {
   DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 \
     install --no-install-recommends $culvert_debs >&2 </dev/null || culvert_cannot "apt-get failed, see above: is the Debian mirror reachable from here?"
 }
+
+# culvert_build: sets $culvert_main, what the pinned Node is to start: the sources as plain JavaScript (cli/build.ts), made anew
+# where one of them changed; where that cannot be, the sources themselves.
+culvert_build() {
+  culvert_main=$root/cli/main.ts
+  culvert_built=
+  if [ -f "$root/dist/current" ] && ! culvert_changed; then read -r culvert_built <"$root/dist/current" || :; fi
+  if [ -z "$culvert_built" ] || [ ! -d "$root/dist/$culvert_built" ]; then
+    culvert_built=$("$culvert_node" --disable-warning=ExperimentalWarning "$root/cli/build.ts" 2>/dev/null) || culvert_built=
+  fi
+  if [ -f "$root/dist/$culvert_built/cli/main.js" ]; then culvert_main=$root/dist/$culvert_built/cli/main.js; fi
+}
+
+# Whether a source changed, came or went since the last build. By the time of change, which no copy or checkout can set back.
+culvert_changed() {
+  set --
+  for culvert_room in agent cli control core daemon lab waypoint package.json; do
+    [ ! -e "$root/$culvert_room" ] || set -- "$@" "$root/$culvert_room"
+  done
+  culvert_newer=$(find "$@" -cnewer "$root/dist/current" -print -quit 2>/dev/null) || return 0
+  [ -n "$culvert_newer" ]
+}

@@ -1,4 +1,4 @@
-// What the CLI says about a wrong command line and about errors of the system, in words for people. Pure; called by main.ts.
+// What the CLI says about a wrong command line and about errors of the system, in words for people. Pure; called by commands/all.ts.
 import { didYouMean } from '../core/model/suggest.ts'
 
 /** Commands that have commands of their own. */

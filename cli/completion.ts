@@ -1,5 +1,5 @@
 // What bash and zsh are offered beyond commands and options: kinds where a kind stands, and files where a file stands (by
-// offering nothing, which makes the shell complete files). Called by main.ts.
+// offering nothing, which makes the shell complete files). Called by commands/all.ts.
 import { kinds } from '../core/model/kinds.ts'
 
 const takesKind = ['get', 'describe', 'delete', 'label']

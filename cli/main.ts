@@ -1,118 +1,25 @@
-// The `culvert` command: parses the command line, runs one command, and turns what went wrong into an exit code
-// (docs/CLI.md): 0 done, 1 failed, 2 the command line is wrong. Started by bin/culvert.
-import yargs, { type CommandModule } from 'yargs'
-import { MeshError } from '../core/base/errors.ts'
-import { ApiError } from './client.ts'
-import { agentCommand } from './commands/agent.ts'
-import { applyCommand } from './commands/apply.ts'
-import { controlCommand } from './commands/control.ts'
-import { daemonCommand } from './commands/daemon.ts'
-import { deleteCommand } from './commands/delete.ts'
-import { demoCommand } from './commands/demo.ts'
-import { describeCommand } from './commands/describe.ts'
-import { getCommand } from './commands/get.ts'
-import { joinCommand } from './commands/join.ts'
-import { kubeconfigCommand } from './commands/kubeconfig.ts'
-import { labCommand } from './commands/lab.ts'
-import { labelCommand } from './commands/label.ts'
-import { statusCommand } from './commands/status.ts'
-import { tokenCommand } from './commands/token.ts'
-import { versionCommand } from './commands/version.ts'
-import { workloadsCommand } from './commands/workloads.ts'
-import { complaintOf, systemComplaint, usageOf } from './complaints.ts'
-import { ownCompletions } from './completion.ts'
-import { complain, Failed, UsageError } from './session.ts'
-import { version } from './version.ts'
+// The `culvert` command, started by bin/culvert. The processes of the mesh stay for months: where their flags are plain they
+// start without the parser and the client of the other commands, which each would otherwise hold for as long as it lives.
+import type { MeshProcess } from './commands/process.ts'
 
-const commands = [
-  applyCommand,
-  getCommand,
-  describeCommand,
-  deleteCommand,
-  labelCommand,
-  statusCommand,
-  workloadsCommand,
-  tokenCommand,
-  joinCommand,
-  controlCommand,
-  agentCommand,
-  daemonCommand,
-  kubeconfigCommand,
-  labCommand,
-  demoCommand,
-  versionCommand,
-] as readonly CommandModule[]
-
-const names = [...commands.map((command) => String(command.command).split(' ')[0]!), 'completion']
+const processes: Readonly<Record<string, () => Promise<MeshProcess>>> = {
+  agent: async () => (await import('./commands/agent.ts')).agentProcess,
+  control: async () => (await import('./commands/control.ts')).controlProcess,
+  daemon: async () => (await import('./commands/daemon.ts')).daemonProcess,
+}
 
 /** Runs one command line (without node and script). @returns the exit code */
 export async function main(words: readonly string[]): Promise<number> {
-  // What follows `--` belongs to the command that `lab exec` runs, options included.
-  const parser = yargs(joinDash(words))
-    .scriptName('culvert')
-    .usage('$0 <command>\n\nAn ambient service mesh: `$0 demo` shows it at work on this machine.')
-    .parserConfiguration({ 'populate--': true, 'parse-positional-numbers': false, 'parse-numbers': false })
-    .command([...commands])
-    .completion(
-      'completion',
-      'Print the completion script for this shell: source <(culvert completion)',
-      // Four parameters: yargs tells the forms of this function by their number.
-      (_current: string, _argv: unknown, defaults: () => void, done: (found: string[]) => void) => {
-        const own = ownCompletions(words.slice(words.indexOf('--get-yargs-completions') + 1))
-        if (own === undefined) defaults()
-        else done([...own])
-      },
-    )
-    .demandCommand(1, 'name a command')
-    .strict()
-    .help()
-    .alias('help', 'h')
-    .version(version)
-    .exitProcess(false)
-    .wrap(Math.min(120, process.stdout.columns ?? 100))
-    .epilogue('Exit codes: 0 done, 1 failed, 2 wrong command line. See docs/CLI.md.')
-    .fail((message, error, shown) => {
-      if (error !== undefined && error !== null && !isYargsError(error)) throw error
-      const where = shown.parsed === false ? 'culvert' : usageOf(words, names)
-      throw new UsageError(`${complaintOf(message, words, names)}\nSee \`${where} --help\`.`)
-    })
+  const [name = '', ...rest] = words
+  const process = Object.hasOwn(processes, name) ? await processes[name]!() : undefined
   try {
-    await parser.parseAsync()
-    return typeof process.exitCode === 'number' ? process.exitCode : 0
+    if (process !== undefined && (await process.startPlainly(rest))) return 0
   } catch (error: unknown) {
+    const { explain } = await import('./commands/all.ts')
     return explain(error)
   }
-}
-
-/** `-f -` as `-f=-`: yargs takes a lone dash for no value. */
-export function joinDash(words: readonly string[]): string[] {
-  const result: string[] = []
-  for (const [index, word] of words.entries()) {
-    if (word === '--') return [...result, ...words.slice(index)]
-    const last = result.at(-1)
-    if (word === '-' && (last === '-f' || last === '--filename')) result[result.length - 1] = `${last}=-`
-    else result.push(word)
-  }
-  return result
-}
-
-function isYargsError(error: Error): boolean {
-  return error.name === 'YError'
-}
-
-function explain(error: unknown): number {
-  if (error instanceof UsageError) {
-    complain(`culvert: ${error.message}`)
-    return 2
-  }
-  if (error instanceof Failed) {
-    if (error.message !== '') complain(`culvert: ${error.message}`)
-    return 1
-  }
-  if (error instanceof ApiError) complain(`culvert: ${error.reason === '' ? '' : `${error.reason}: `}${error.message}`)
-  else if (error instanceof MeshError) complain(`culvert: ${error.message} (${error.code})`)
-  else complain(`culvert: ${systemComplaint(error) ?? (error instanceof Error ? (error.stack ?? '') : String(error))}`)
-  return 1
+  const { runCommandLine } = await import('./commands/all.ts')
+  return await runCommandLine(words)
 }
 
 if (import.meta.main) {

@@ -13,7 +13,7 @@ import type { Workers } from './workers.ts'
 export interface AdminDeps {
   readonly build: string
   readonly state: HandoffState
-  readonly workers: Pick<Workers, 'some'>
+  readonly workers: Pick<Workers, 'some' | 'metrics'>
   readonly agent: Pick<AgentClient, 'connected'>
   readonly readiness: Readiness
   readonly draining: AbortSignal
@@ -48,7 +48,7 @@ export function healthRoutes({ readiness, draining }: AdminDeps): HttpRoutes {
 }
 
 export function metricsRoutes(deps: AdminDeps): HttpRoutes {
-  const metrics = metricsRoute(async () => [...(await deps.workers.some('metrics', {})), ownMetrics(deps)])
+  const metrics = metricsRoute(async () => [...(await deps.workers.metrics()), ownMetrics(deps)])
   return { '/metrics': metrics, '/stats/prometheus': metrics }
 }
 

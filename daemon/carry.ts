@@ -3,12 +3,14 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
-import { pump } from '../core/hbone/pump.ts'
+import { type PumpWatcher, startPump } from '../core/hbone/pump.ts'
 import type { SocketAddress } from '../core/net/address.ts'
 import type { Connection, ConnectionFacts } from './connections.ts'
 import type { Plane } from './plane.ts'
 import type { Report } from './reports.ts'
 import { sameEnd } from './sockets.ts'
+import type { ByteCounts } from './telemetry/access-log.ts'
+import type { ByteTotals } from './telemetry/telemetry.ts'
 
 export interface Way {
   /** Decides and connects; `connection.signal` ends every wait in it. Throws a MeshError. */
@@ -17,33 +19,65 @@ export interface Way {
   fail(error: MeshError): void
 }
 
-/** Carries one connection to its end. Never rejects: whatever happens belongs to this connection alone. */
+/**
+ * Carries one connection. Resolves once it is established, or was not; the copy and its report go on by themselves, so that
+ * nothing of the way here is held while a connection is idle. Never rejects: whatever happens belongs to this connection alone.
+ */
 export async function carry(plane: Plane, facts: ConnectionFacts, report: Report, way: Way): Promise<void> {
-  try {
-    await carryOne(plane, facts, report, way)
-  } catch (error: unknown) {
-    plane.log.error({ err: error, direction: facts.direction }, 'a connection ended in an unexpected way')
-  }
-}
-
-async function carryOne(plane: Plane, facts: ConnectionFacts, report: Report, way: Way): Promise<void> {
   let connection: Connection | undefined
-  const counters = { aToB: 0, bToA: 0 }
-  let error: MeshError | undefined
   try {
     connection = plane.connections.register(facts)
     const { near, far } = await way.establish(connection)
     connection.opened(near, far)
-    report.opened(counters)
-    const result = await pump(near, far, { counters })
-    error = connection.closeReason ?? result.error
+    const carried = new Carried(plane, connection, report)
+    report.opened(carried)
+    startPump(near, far, carried)
   } catch (thrown: unknown) {
-    error = connection?.closeReason ?? asMeshError(thrown, 'CONNECT_FAILED')
-    way.fail(error)
-  } finally {
+    const error = connection?.closeReason ?? asMeshError(thrown, 'CONNECT_FAILED')
+    finish(plane, facts, report, connection, error, way)
+  }
+}
+
+/** A connection whose bytes are copied: its totals, and its end. */
+class Carried implements PumpWatcher, ByteTotals {
+  aToB = 0
+  bToA = 0
+  readonly #plane: Plane
+  readonly #connection: Connection
+  readonly #report: Report
+
+  constructor(plane: Plane, connection: Connection, report: Report) {
+    this.#plane = plane
+    this.#connection = connection
+    this.#report = report
+  }
+
+  /** Near to far is the request. */
+  totals(): ByteCounts {
+    return { received: this.aToB, sent: this.bToA }
+  }
+
+  pumped(error: MeshError | undefined): void {
+    const connection = this.#connection
+    finish(this.#plane, connection.facts, this.#report, connection, connection.closeReason ?? error)
+  }
+}
+
+function finish(
+  plane: Plane,
+  facts: ConnectionFacts,
+  report: Report,
+  connection: Connection | undefined,
+  error: MeshError | undefined,
+  way?: Way,
+): void {
+  try {
+    if (error !== undefined) way?.fail(error)
     connection?.finish()
     if (error !== undefined) plane.failures.labels([facts.direction, error.code]).add(1)
     report.closed(error)
+  } catch (unexpected: unknown) {
+    plane.log.error({ err: unexpected, direction: facts.direction }, 'a connection ended in an unexpected way')
   }
 }
 

@@ -1,6 +1,21 @@
 // The configuration of `culvert daemon`: one row per field. docs/CONFIG.md is written from it; the CLI makes flags of it.
+import { availableParallelism } from 'node:os'
 import { type Config, row } from '../core/base/config.ts'
-import { durationMs, enumOf, hostPort, integer, path } from '../core/base/parsers.ts'
+import { durationMs, enumOf, hostPort, integer, type Parser, path } from '../core/base/parsers.ts'
+
+const integers = integer(1, 64)
+
+/** Half of the cores: the workloads of the host need theirs. */
+export function defaultWorkers(cores: number): number {
+  return Math.max(1, Math.min(8, Math.ceil(cores / 2)))
+}
+
+/** What affinity and cgroup limits leave of the machine counts as its cores. */
+const workerCount: Parser<number> = {
+  type: `auto or ${integers.type}`,
+  parse: (text) =>
+    text === 'auto' ? { ok: true, value: defaultWorkers(availableParallelism()) } : integers.parse(text),
+}
 
 export const daemonRows = {
   stateDir: row(
@@ -16,7 +31,11 @@ export const daemonRows = {
   ),
   metricsAddress: row(hostPort, '0.0.0.0:15020', 'address of /metrics and /stats/prometheus'),
   healthAddress: row(hostPort, '0.0.0.0:15021', 'address of /healthz/ready'),
-  workers: row(integer(1, 64), '1', 'data workers, each with its own listeners and event loop'),
+  workers: row(
+    workerCount,
+    'auto',
+    'data workers, each with its own listeners, tunnels and event loop; auto: half of the cores that the daemon may use, at most 8',
+  ),
   logLevel: row(
     enumOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     'info',

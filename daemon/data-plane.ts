@@ -26,7 +26,7 @@ export interface DataPlaneOptions {
   readonly limits: ConnectionLimits
   /** How long connections of a removed workload may go on. */
   readonly drainMs: number
-  /** Starts DNS for a workload; left out where another worker does. */
+  /** Starts DNS for a workload. */
   readonly startDns?: (served: ServedWorkload, plane: Plane) => Promise<Stoppable>
   readonly metrics: MetricSet
   readonly log: Logger

@@ -1,14 +1,12 @@
 // What becomes known of a connection on its way, handed to telemetry when it opens and when it ends.
 import type { MeshError } from '../core/base/errors.ts'
-import type { PumpResult } from '../core/hbone/pump.ts'
 import type { Service, Workload } from '../core/model/types.ts'
 import type { SocketAddress } from '../core/net/address.ts'
 import type { ConnectionFacts } from './connections.ts'
-import type { ByteCounts } from './telemetry/access-log.ts'
-import type { OpenConnection, Telemetry } from './telemetry/telemetry.ts'
+import type { ByteTotals, Described, OpenConnection, Telemetry } from './telemetry/telemetry.ts'
 
 /** The handler fills in what it finds out before it opens or fails the connection. */
-export class Report {
+export class Report implements Described {
   source: Workload | undefined
   destination: Workload | undefined
   service: Service | undefined
@@ -28,19 +26,20 @@ export class Report {
     this.address = facts.destination
   }
 
-  /** Both sides are there; `counters` are read while the copy goes on. Near to far is the request. */
-  opened(counters: PumpResult): void {
-    this.#open = this.#telemetry.open(this.#describe())
-    this.#open.track(() => byteCounts(counters))
+  /** Both sides are there; `totals` are read while the copy goes on. */
+  opened(totals: ByteTotals): void {
+    this.#open = this.#telemetry.open(this)
+    this.#open.track(totals)
   }
 
   /** Once, at the end, whatever it was. */
   closed(error: MeshError | undefined): void {
     if (this.#open !== undefined) this.#open.close({ error })
-    else if (error !== undefined) this.#telemetry.failed(this.#describe(), error)
+    else if (error !== undefined) this.#telemetry.failed(this.describe(), error)
   }
 
-  #describe(): Parameters<Telemetry['open']>[0] {
+  /** Made anew for each who asks: live connections are many, and nobody asks while they are. */
+  describe(): ReturnType<Described['describe']> {
     const { direction, source, identity } = this.#facts
     return {
       reporter: direction === 'outbound' ? 'source' : 'destination',
@@ -51,8 +50,4 @@ export class Report {
       dryRun: this.dryRun,
     }
   }
-}
-
-function byteCounts(counters: PumpResult): ByteCounts {
-  return { received: counters.aToB, sent: counters.bToA }
 }

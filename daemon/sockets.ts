@@ -153,12 +153,6 @@ function nameOf(workload: LocalWorkload): string {
 export class NamespaceSockets implements Sockets {
   /** By uid and inode; counted, because a workload may come back while its former stay still drains. */
   readonly #namespaces = new Map<string, { readonly namespace: NetworkNamespace; users: number }>()
-  readonly #reusePort: boolean
-
-  constructor(options: { readonly reusePort: boolean }) {
-    this.#reusePort = options.reusePort
-  }
-
   open(workload: LocalWorkload): void {
     const known = this.#namespaces.get(nameOf(workload))
     if (known !== undefined) {
@@ -185,7 +179,8 @@ export class NamespaceSockets implements Sockets {
 
   async listen(workload: LocalWorkload, at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<net.Server> {
     const v6Only = familyOf(at.address) === 'ipv6'
-    const options = { ...at, mark: marks.proxy, reusePort: this.#reusePort, v6Only }
+    // Shared with the other workers, with the one that replaces this one, and with the next daemon while this one drains.
+    const options = { ...at, mark: marks.proxy, reusePort: true, v6Only }
     const descriptor = this.namespaceOf(workload).run(() => tcpListener(options))
     return await listening(net.createServer({ allowHalfOpen: true }, onSocket), descriptor)
   }

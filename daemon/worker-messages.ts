@@ -10,10 +10,6 @@ import type { ConnectionView } from './data-plane.ts'
 /** `workerData` of a worker. */
 export interface WorkerSetup {
   readonly index: number
-  /** Listeners are shared with other workers. */
-  readonly reusePort: boolean
-  /** One worker answers DNS for all. */
-  readonly dns: boolean
   readonly limits: ConnectionLimits
   readonly drainMs: number
   readonly logLevel: string

@@ -5,6 +5,8 @@ import { isMainThread, type MessagePort, parentPort, workerData } from 'node:wor
 import { asMeshError } from '../core/base/errors.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
 import { MetricSet } from '../core/base/metrics.ts'
+import { collectWhenQuiet } from '../core/base/quiet.ts'
+import { giveBackMemory } from '../core/net/sys-memory.ts'
 import { DataPlane } from './data-plane.ts'
 import { startDns } from './dns/server.ts'
 import { namespaceDnsSockets } from './dns/sockets.ts'
@@ -24,7 +26,7 @@ class DataWorker {
 
   constructor(setup: WorkerSetup) {
     this.#log = createLogger({ name: 'daemon', level: setup.logLevel, gather: true })
-    const sockets = new NamespaceSockets({ reusePort: setup.reusePort })
+    const sockets = new NamespaceSockets()
     const dnsMetrics = new DnsMetrics(this.#metrics)
     this.#plane = new DataPlane({
       sockets,
@@ -32,7 +34,7 @@ class DataWorker {
       drainMs: setup.drainMs,
       metrics: this.#metrics,
       log: this.#log,
-      ...(setup.dns ? { startDns: (served, plane) => workloadDns(served, plane, sockets, dnsMetrics) } : {}),
+      startDns: (served, plane) => workloadDns(served, plane, sockets, dnsMetrics),
     })
   }
 
@@ -113,6 +115,7 @@ function serve(port: MessagePort, worker: DataWorker): void {
       },
     )
   })
+  collectWhenQuiet(giveBackMemory)
   answer({ type: 'ready' })
 }
 

@@ -4,11 +4,13 @@ import { Worker } from 'node:worker_threads'
 import { abortable, backoff, sleep } from '../core/base/deadline.ts'
 import { type ErrorCode, errorCodes, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
+import type { MetricSnapshot } from '../core/base/metrics.ts'
 import type { Operation, WorkerAnswer, WorkerOperations, WorkerSetup, WorkerState } from './worker-messages.ts'
+import { WorkerMetrics } from './worker-metrics.ts'
 
 export interface WorkersOptions {
   readonly count: number
-  readonly setup: Omit<WorkerSetup, 'index' | 'reusePort' | 'dns'>
+  readonly setup: Omit<WorkerSetup, 'index'>
   /** What a worker that starts late must know; undefined while there is nothing. */
   readonly state: () => WorkerState | undefined
   /** Starts the thread; tests hand in another script. */
@@ -29,17 +31,25 @@ const restart = { baseMs: 100, maxMs: 5000 } as const
 /** A worker that served so long starts its count of failures anew. */
 const healthyMs = 60_000
 
+/** Semi-spaces of 4 MiB (a third of this) serve as many requests as V8's 32, which a rush of connections leaves behind. */
+const resourceLimits = { maxYoungGenerationSizeMb: 12 } as const
+
 function spawnWorker(setup: WorkerSetup): Worker {
-  return new Worker(new URL('./worker.ts', import.meta.url), { workerData: setup, name: `data-${setup.index}` })
+  const script = new URL('./worker.ts', import.meta.url)
+  return new Worker(script, { workerData: setup, name: `data-${setup.index}`, resourceLimits })
 }
 
 export class Workers {
   readonly #options: WorkersOptions
   readonly #threads: WorkerThread[]
+  readonly #metrics = new WorkerMetrics()
 
   constructor(options: WorkersOptions) {
     this.#options = options
-    this.#threads = Array.from({ length: options.count }, (_, index) => new WorkerThread(options, index))
+    this.#threads = Array.from(
+      { length: options.count },
+      (_, index) => new WorkerThread(options, index, () => this.#metrics.ended(index)),
+    )
   }
 
   /** Resolves once every worker takes requests. */
@@ -69,6 +79,19 @@ export class Workers {
     return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   }
 
+  /** The counters and gauges of all workers, to be added up. */
+  async metrics(): Promise<readonly MetricSnapshot[]> {
+    const asked = this.#threads.map(async (thread, index) => {
+      try {
+        this.#metrics.seen(index, await thread.ask('metrics', {}))
+      } catch (error: unknown) {
+        this.#options.log.warn({ err: error, worker: index }, 'a worker did not say what it counted')
+      }
+    })
+    await Promise.all(asked)
+    return this.#metrics.all()
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.close()))
   }
@@ -77,6 +100,7 @@ export class Workers {
 class WorkerThread {
   readonly #options: WorkersOptions
   readonly #index: number
+  readonly #onEnd: () => void
   readonly #pending = new Map<number, Pending>()
   readonly #closing = new AbortController()
   #ready = Promise.withResolvers<Worker>()
@@ -84,9 +108,10 @@ class WorkerThread {
   #nextId = 1
   #running: Promise<void>
 
-  constructor(options: WorkersOptions, index: number) {
+  constructor(options: WorkersOptions, index: number, onEnd: () => void) {
     this.#options = options
     this.#index = index
+    this.#onEnd = onEnd
     this.#ready.promise.catch(() => {})
     this.#running = this.#run()
   }
@@ -148,9 +173,8 @@ class WorkerThread {
 
   /** One life of a worker; resolves with why it ended. */
   async #live(): Promise<unknown> {
-    const { setup, count } = this.#options
     const spawn = this.#options.spawn ?? spawnWorker
-    const worker = spawn({ ...setup, index: this.#index, reusePort: count > 1, dns: this.#index === 0 })
+    const worker = spawn({ ...this.#options.setup, index: this.#index })
     this.#worker = worker
     const ended = Promise.withResolvers<unknown>()
     let failure: unknown
@@ -160,6 +184,7 @@ class WorkerThread {
     worker.on('message', (message: WorkerAnswer) => this.#take(worker, message))
     worker.on('exit', (code) => ended.resolve(failure ?? new Error(`exit code ${code}`)))
     const reason = await ended.promise
+    this.#onEnd()
     if (!this.#closing.signal.aborted) {
       this.#ready = Promise.withResolvers<Worker>()
       this.#ready.promise.catch(() => {})

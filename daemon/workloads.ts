@@ -22,7 +22,7 @@ export interface Stoppable {
 
 export interface ServedWorkloadDeps {
   readonly plane: Plane
-  /** Starts the workload's DNS; undefined where another worker has it. */
+  /** Starts the workload's DNS, if it shall have one. */
   readonly startDns: ((served: ServedWorkload) => Promise<Stoppable>) | undefined
 }
 

@@ -1,6 +1,6 @@
 // The line that makes `culvert` a command of the user's shell: the hints of lab and demo say `culvert`, a fresh clone has only
 // ./bin/culvert.
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, realpathSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 export function pathHint(path = process.env['PATH'] ?? ''): readonly string[] {
   const found = path.split(delimiter).some((folder) => folder !== '' && isProgram(join(folder, 'culvert')))
   if (found) return []
-  const bin = fileURLToPath(new URL('../bin', import.meta.url))
+  const bin = realpathSync(fileURLToPath(new URL('../bin', import.meta.url)))
   return [`export PATH=${bin}:$PATH                  # makes culvert a command of this shell`]
 }
 

@@ -1,6 +1,6 @@
 // What the supervisor runs for a lab: the command line of every process, as data. Called by lab.ts.
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { shipped } from '../cli/build.ts'
 import type { HostPlan, LabPlan, WorkloadPlan } from './addressing.ts'
 import { insideNamespace, insideWorkload, netnsPath } from './network.ts'
 import type { LabPaths, Unit } from './state.ts'
@@ -10,8 +10,10 @@ export interface UnitSettings {
   readonly logLevel?: string
 }
 
-const source = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url))
-const culvert: readonly string[] = [process.execPath, '--disable-warning=ExperimentalWarning', source('cli/main.ts')]
+/** As it ships, also where the lab itself runs from the sources. */
+function node(source: Parameters<typeof shipped>[0]): readonly string[] {
+  return [process.execPath, '--disable-warning=ExperimentalWarning', shipped(source)]
+}
 
 export const feedPort = 15012
 
@@ -74,7 +76,7 @@ export function workloadUnits(plan: LabPlan, paths: LabPaths): readonly Unit[] {
 function workloadCommand(workload: WorkloadPlan): readonly string[] | undefined {
   switch (workload.spec.process.kind) {
     case 'echo':
-      return [process.execPath, '--disable-warning=ExperimentalWarning', source('lab/echo/main.ts')]
+      return node('lab/echo/main.ts')
     case 'command':
       return ['/bin/sh', '-c', workload.spec.process.command]
     case 'idle':
@@ -100,7 +102,7 @@ function controlUnit(plan: LabPlan, paths: LabPaths, settings: UnitSettings): Un
   return {
     name: 'control',
     command: [
-      ...culvert,
+      ...node('cli/main.ts'),
       'control',
       ...['--state-dir', paths.controlState],
       // A free port; control takes the same one when it is started again.
@@ -116,7 +118,7 @@ function controlUnit(plan: LabPlan, paths: LabPaths, settings: UnitSettings): Un
 function agentUnit(plan: LabPlan, host: HostPlan, paths: LabPaths, settings: UnitSettings): Unit {
   const folders = hostFolders(paths, host.name)
   const command = [
-    ...culvert,
+    ...node('cli/main.ts'),
     'agent',
     ...['--host', host.name],
     ...['--control', feedAddress(plan)],
@@ -135,7 +137,7 @@ function agentUnit(plan: LabPlan, host: HostPlan, paths: LabPaths, settings: Uni
 
 function daemonUnit(host: HostPlan, paths: LabPaths, settings: UnitSettings): Unit {
   const folders = hostFolders(paths, host.name)
-  const command = [...culvert, 'daemon', '--state-dir', folders.daemon, '--run-dir', folders.run]
+  const command = [...node('cli/main.ts'), 'daemon', '--state-dir', folders.daemon, '--run-dir', folders.run]
   return {
     name: `daemon@${host.name}`,
     command: insideNamespace(host.netns, command),

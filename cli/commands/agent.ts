@@ -1,8 +1,8 @@
 // `culvert agent`: runs the control side of a host.
 import { version } from '../version.ts'
-import { processCommand } from './process.ts'
+import { meshProcess } from './process.ts'
 
-export const agentCommand = processCommand({
+export const agentProcess = meshProcess({
   name: 'agent',
   describe: 'Run the agent of this host',
   examples: [

@@ -1,8 +1,8 @@
 // `culvert control`: runs a control plane.
 import { version } from '../version.ts'
-import { processCommand } from './process.ts'
+import { meshProcess } from './process.ts'
 
-export const controlCommand = processCommand({
+export const controlProcess = meshProcess({
   name: 'control',
   describe: 'Run a control plane',
   examples: [

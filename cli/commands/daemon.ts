@@ -1,8 +1,8 @@
 // `culvert daemon`: runs the layer-4 proxy of a host.
 import { version } from '../version.ts'
-import { processCommand } from './process.ts'
+import { meshProcess } from './process.ts'
 
-export const daemonCommand = processCommand({
+export const daemonProcess = meshProcess({
   name: 'daemon',
   describe: 'Run the node proxy of this host',
   examples: [

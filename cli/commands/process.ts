@@ -1,14 +1,15 @@
 // What `control`, `agent` and `daemon` share: flags from the process's configuration rows, and the life of a process from
-// build() to the signal that ends it.
+// build() to the signal that ends it. What is loaded here stays in memory for as long as the process lives.
 
 import { readFileSync } from 'node:fs'
 import type { Argv, CommandModule } from 'yargs'
 import { type Config, flagName, parseConfig, type Rows } from '../../core/base/config.ts'
-import { type ConfigFile, readConfigFile } from '../../core/base/config-file.ts'
+import type { ConfigFile } from '../../core/base/config-file.ts'
 import { sleep } from '../../core/base/deadline.ts'
 import { MeshError } from '../../core/base/errors.ts'
 import { createLogger, type Logger } from '../../core/base/log.ts'
-import { UsageError } from '../session.ts'
+import { allowCollecting, collectWhenQuiet } from '../../core/base/quiet.ts'
+import { giveBackMemory } from '../../core/net/sys-memory.ts'
 
 /** A process that has been built. */
 export interface RunningProcess {
@@ -27,8 +28,50 @@ export interface ProcessDefinition<R extends Rows> {
   readonly version: string
 }
 
-/** A command whose flags are the rows of the process's configuration. Its modules are loaded only when it is used. */
-export function processCommand<R extends Rows>(definition: ProcessDefinition<R>): CommandModule {
+export interface MeshProcess {
+  /** For the parser of all commands: knows help and says what is wrong with a flag. */
+  readonly command: CommandModule
+  /**
+   * Runs the process to its end where `words` are plain flags. Resolves with false, and nothing has happened, where they are
+   * not: the parser knows better what to say. Throws UsageError for a configuration that cannot be.
+   */
+  startPlainly(words: readonly string[]): Promise<boolean>
+}
+
+/** A process whose flags are the rows of its configuration. Its modules are loaded only when it is used. */
+export function meshProcess<R extends Rows>(definition: ProcessDefinition<R>): MeshProcess {
+  return {
+    command: commandOf(definition),
+    startPlainly: async (words) => {
+      const rows = await definition.rows()
+      const flags = plainFlags(words, [...Object.keys(rows).map((name) => flagName(name)), '--config-file'])
+      if (flags === undefined) return false
+      await run(definition, await readConfig(definition.name, rows, flags))
+      return true
+    },
+  }
+}
+
+/** `--name value` and `--name=value` by the name without dashes; undefined where there is anything else, or a flag twice. */
+export function plainFlags(
+  words: readonly string[],
+  known: readonly string[],
+): Readonly<Record<string, string>> | undefined {
+  const flags: Record<string, string> = {}
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index]!
+    const equals = word.indexOf('=')
+    const flag = equals < 0 ? word : word.slice(0, equals)
+    const value = equals < 0 ? words[++index] : word.slice(equals + 1)
+    const name = flag.slice(2)
+    if (!known.includes(flag) || Object.hasOwn(flags, name)) return undefined
+    if (value === undefined || value === '' || value.startsWith('-')) return undefined
+    flags[name] = value
+  }
+  return flags
+}
+
+function commandOf<R extends Rows>(definition: ProcessDefinition<R>): CommandModule {
   return {
     command: definition.name,
     describe: definition.describe,
@@ -44,19 +87,24 @@ export function processCommand<R extends Rows>(definition: ProcessDefinition<R>)
       return result.epilogue('Every flag can be given as CULVERT_<NAME> in the environment. See docs/CONFIG.md.')
     },
     handler: async (argv) => {
-      await run(definition, readConfig(definition.name, await definition.rows(), argv))
+      await run(definition, await readConfig(definition.name, await definition.rows(), argv))
     },
   }
 }
 
 /** Throws UsageError: what is missing or wrong here is the command line's, or stands for it. */
-function readConfig<R extends Rows>(name: string, rows: R, argv: Readonly<Record<string, unknown>>): Config<R> {
+async function readConfig<R extends Rows>(
+  name: string,
+  rows: R,
+  argv: Readonly<Record<string, unknown>>,
+): Promise<Config<R>> {
   const flags = definedFlags(argv)
   try {
-    const file = configFile(flags['configFile'])
+    const file = await configFile(flags['config-file'])
     return parseConfig(rows, { flags, env: process.env, ...(file === undefined ? {} : { file }) })
   } catch (error: unknown) {
     if (!(error instanceof MeshError)) throw error
+    const { UsageError } = await import('../session.ts')
     throw new UsageError(`${error.message} (${error.code})\nSee \`culvert ${name} --help\`.`)
   }
 }
@@ -70,8 +118,9 @@ function definedFlags(argv: Readonly<Record<string, unknown>>): Readonly<Record<
   return Object.fromEntries(Object.entries(argv).filter(([, value]) => value !== undefined))
 }
 
-function configFile(name: unknown): ConfigFile | undefined {
+async function configFile(name: unknown): Promise<ConfigFile | undefined> {
   if (typeof name !== 'string') return undefined
+  const { readConfigFile } = await import('../../core/base/config-file.ts')
   try {
     return readConfigFile(readFileSync(name, 'utf8'), name)
   } catch (cause: unknown) {
@@ -88,6 +137,8 @@ async function run<R extends Rows>(definition: ProcessDefinition<R>, config: Con
   const level = (config as Readonly<Record<string, unknown>>)['logLevel']
   const log = createLogger({ name: definition.name, ...(typeof level === 'string' ? { level } : {}) })
   dieOnUncaught(log)
+  allowCollecting()
+  collectWhenQuiet(giveBackMemory)
   const stop = signalled(log)
   const starting = definition.build(config, { log, build: definition.version })
   // A signal during the start lets the start finish, so that what was opened is closed in order, but not for ever.

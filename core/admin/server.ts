@@ -1,8 +1,11 @@
 // A small HTTP server for machines and operators: health, metrics, dumps. Each process starts one or more with the routes of
 // routes.ts and its own. Nothing here authenticates: bind to loopback, or expose only what may be seen.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { asMeshError, MeshError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+
+// Not by an import, which touches every export of node:http, among them WebSocket, and so loads all of undici: 15 MiB.
+const { createServer } = process.getBuiltinModule('node:http')
 
 /** Kept as in core/net/address.ts, which admin does not import. */
 interface SocketAddress {

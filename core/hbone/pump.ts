@@ -4,7 +4,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asMeshError, MeshError } from '../base/errors.ts'
 import { keptBytes, release } from '../net/read-buffers.ts'
-import { readSocket } from '../net/socket-reader.ts'
+import { readSocket, type SocketInput, type SocketReader } from '../net/socket-reader.ts'
 import { resetSocket } from '../net/sys.ts'
 import { TunnelHttp2Stream } from './h2/stream.ts'
 
@@ -33,136 +33,173 @@ const maxBufferedBytes = 512 * 1024
 /** Less than this is a message that somebody waits for, more is likely to be followed by more in the same turn. */
 const messageBytes = 4 * 1024
 
+/** Who counts what a copy moves and hears of its end. One object for both, because idle connections are many. */
+export interface PumpWatcher extends PumpCounters {
+  /** Once; `error` says why the copy ended early, and is undefined after both sides ended in order. */
+  pumped(error: MeshError | undefined): void
+}
+
 /**
  * Copies until both directions ended, one end failed, or `signal` aborted. Never rejects. `a` and `b` are closed or destroyed
  * afterwards; where it ended early the other end sees a reset, never an orderly end.
  */
 export function pump(a: Duplex, b: Duplex, options: PumpOptions = {}): Promise<PumpResult> {
+  const { signal, counters = { aToB: 0, bToA: 0 } } = options
   return new Promise((resolve) => {
-    new Pump(a, b, options, resolve).start()
+    const abort = (): void => {
+      const reason: unknown = signal?.reason
+      copy.settle(
+        reason instanceof MeshError ? reason : new MeshError('ABORTED', 'the connection was closed by the mesh'),
+      )
+    }
+    const pumped = (error: MeshError | undefined): void => {
+      signal?.removeEventListener('abort', abort)
+      resolve({ aToB: counters.aToB, bToA: counters.bToA, ...(error === undefined ? {} : { error }) })
+    }
+    const copy = new Pump(a, b, counters, { pumped })
+    signal?.addEventListener('abort', abort, { once: true })
+    if (signal?.aborted === true) abort()
+    copy.start()
   })
+}
+
+/** As `pump`, for those who need no promise, which would hold their whole way here in memory for as long as the copy lasts. */
+export function startPump(a: Duplex, b: Duplex, watcher: PumpWatcher): void {
+  new Pump(a, b, watcher, watcher).start()
 }
 
 class Pump {
   readonly #a: Duplex
   readonly #b: Duplex
   readonly #counters: PumpCounters
-  readonly #signal: AbortSignal | undefined
-  readonly #resolve: (result: PumpResult) => void
+  readonly #watcher: Pick<PumpWatcher, 'pumped'>
   readonly #forward: Direction
   readonly #backward: Direction
   #settled = false
 
-  constructor(a: Duplex, b: Duplex, options: PumpOptions, resolve: (result: PumpResult) => void) {
+  constructor(a: Duplex, b: Duplex, counters: PumpCounters, watcher: Pick<PumpWatcher, 'pumped'>) {
     this.#a = a
     this.#b = b
-    const counters = options.counters ?? { aToB: 0, bToA: 0 }
     this.#counters = counters
-    this.#signal = options.signal
-    this.#resolve = resolve
-    const ended = () => this.#ended()
-    const failed = (error: MeshError) => this.#settle(error)
-    const forwardCount = (bytes: number) => {
-      counters.aToB += bytes
-    }
-    const backwardCount = (bytes: number) => {
-      counters.bToA += bytes
-    }
-    this.#forward = new Direction(a, b, forwardCount, ended, failed)
-    this.#backward = new Direction(b, a, backwardCount, ended, failed)
+    this.#watcher = watcher
+    this.#forward = new Direction(a, b, this)
+    this.#backward = new Direction(b, a, this)
   }
 
   start(): void {
-    this.#a.on('error', ignore)
-    this.#b.on('error', ignore)
-    this.#signal?.addEventListener('abort', this.#abort, { once: true })
-    if (this.#signal?.aborted === true) this.#abort()
     if (!this.#settled) this.#forward.start()
     if (!this.#settled) this.#backward.start()
   }
 
-  readonly #abort = (): void => {
-    const reason: unknown = this.#signal?.reason
-    this.#settle(
-      reason instanceof MeshError ? reason : new MeshError('ABORTED', 'the connection was closed by the mesh'),
-    )
+  count(direction: Direction, bytes: number): void {
+    if (direction === this.#forward) this.#counters.aToB += bytes
+    else this.#counters.bToA += bytes
   }
 
-  #ended(): void {
-    if (this.#forward.done && this.#backward.done) this.#settle(undefined)
+  directionDone(): void {
+    if (this.#forward.done && this.#backward.done) this.settle(undefined)
   }
 
-  #settle(error: MeshError | undefined): void {
+  settle(error: MeshError | undefined): void {
     if (this.#settled) return
     this.#settled = true
-    this.#signal?.removeEventListener('abort', this.#abort)
     this.#forward.stop()
     this.#backward.stop()
     if (error !== undefined) {
       reset(this.#a)
       reset(this.#b)
     }
-    const { aToB, bToA } = this.#counters
-    this.#resolve({ aToB, bToA, ...(error === undefined ? {} : { error }) })
+    this.#watcher.pumped(error)
   }
 }
 
+/**
+ * The listeners of a copy are the same few functions for all streams and find their direction by these: six closures for each
+ * direction of each connection would take more memory than all else that the copy needs.
+ */
+const sourceOf = Symbol('the direction that reads this stream')
+const targetOf = Symbol('the direction that writes to this stream')
+
+interface Copied {
+  [sourceOf]?: Direction | undefined
+  [targetOf]?: Direction | undefined
+}
+
+function onError(this: Copied, error: Error): void {
+  // After the copy nobody is left to tell.
+  this[sourceOf]?.failed(error)
+}
+
+function onClose(this: Copied): void {
+  this[sourceOf]?.closed()
+}
+
+function onEnd(this: Copied): void {
+  this[sourceOf]?.end()
+}
+
+function onData(this: Copied, chunk: Buffer): void {
+  this[sourceOf]?.data(chunk)
+}
+
+function onFinish(this: Copied): void {
+  this[targetOf]?.finished()
+}
+
+function onDrain(this: Copied): void {
+  this[targetOf]?.drained()
+}
+
 /** One way of a copy. `done` once the source ended and the destination has written all of it and its end. */
-class Direction {
-  readonly #source: Duplex
-  readonly #target: Duplex
-  readonly #count: (bytes: number) => void
-  readonly #onDone: () => void
-  readonly #onFailure: (error: MeshError) => void
+class Direction implements SocketReader {
+  readonly #source: Duplex & Copied
+  readonly #target: Duplex & Copied
+  readonly #pump: Pump
   #corked = false
   #paused = false
   #stopped = false
   #ended = false
   done = false
 
-  constructor(
-    source: Duplex,
-    target: Duplex,
-    count: (bytes: number) => void,
-    onDone: () => void,
-    onFailure: (error: MeshError) => void,
-  ) {
+  constructor(source: Duplex, target: Duplex, pump: Pump) {
     this.#source = source
     this.#target = target
-    this.#count = count
-    this.#onDone = onDone
-    this.#onFailure = onFailure
+    this.#pump = pump
+    source.on('error', onError)
   }
 
   start(): void {
     const source = this.#source
     const target = this.#target
+    source[sourceOf] = this
+    target[targetOf] = this
     // Each stream is the source of one direction, so that each is watched exactly once.
-    source.on('error', this.#failed)
-    source.on('close', this.#closed)
-    target.on('finish', this.#finished)
-    if (target instanceof TunnelHttp2Stream) target.onDrained = this.#drained
-    else target.on('drain', this.#drained)
-    source.on('end', this.#end)
-    if (source.errored !== null) this.#failed(source.errored)
-    else if (source.destroyed) this.#closed()
-    else if (source.readableEnded) this.#end()
+    source.on('close', onClose)
+    target.on('finish', onFinish)
+    if (target instanceof TunnelHttp2Stream) target.onDrained = () => this.drained()
+    else target.on('drain', onDrain)
+    source.on('end', onEnd)
+    if (source.errored !== null) this.failed(source.errored)
+    else if (source.destroyed) this.closed()
+    else if (source.readableEnded) this.end()
     else if (source instanceof TunnelHttp2Stream) source.readDirect(this)
-    else if (source instanceof Socket) readSocket(source, (chunk, input) => this.data(input.keep(chunk)))
-    else source.on('data', this.#data).resume()
+    else if (source instanceof Socket) readSocket(source, this)
+    else source.on('data', onData).resume()
   }
 
   stop(): void {
     this.#stopped = true
     const source = this.#source
-    source.off('error', this.#failed)
-    source.off('close', this.#closed)
-    source.off('data', this.#data)
-    source.off('end', this.#end)
+    const target = this.#target
+    source[sourceOf] = undefined
+    target[targetOf] = undefined
+    source.off('close', onClose)
+    source.off('data', onData)
+    source.off('end', onEnd)
     if (source instanceof TunnelHttp2Stream) source.pauseDirect()
-    if (this.#target instanceof TunnelHttp2Stream) this.#target.onDrained = undefined
-    this.#target.off('drain', this.#drained)
-    this.#target.off('finish', this.#finished)
+    if (target instanceof TunnelHttp2Stream) target.onDrained = undefined
+    target.off('drain', onDrain)
+    target.off('finish', onFinish)
     this.uncork()
   }
 
@@ -172,13 +209,17 @@ class Direction {
     this.#target.uncork()
   }
 
+  read(chunk: Buffer, input: SocketInput): void {
+    this.data(input.keep(chunk))
+  }
+
   data(chunk: Buffer): void {
     if (this.#stopped) {
       release(chunk)
       return
     }
     const target = this.#target
-    this.#count(chunk.length)
+    this.#pump.count(this, chunk.length)
     if (target instanceof TunnelHttp2Stream) {
       // It gathers what leaves in one turn by itself, and for all streams of the session.
       target.send(chunk)
@@ -195,44 +236,42 @@ class Direction {
     if (target.writableLength >= maxBufferedBytes && target.writableNeedDrain) this.#pause()
   }
 
-  readonly #data = (chunk: Buffer): void => this.data(chunk)
-
   #pause(): void {
     this.#paused = true
     if (this.#source instanceof TunnelHttp2Stream) this.#source.pauseDirect()
     else this.#source.pause()
   }
 
-  readonly #drained = (): void => {
+  drained(): void {
     if (!this.#paused) return
     this.#paused = false
     if (this.#source instanceof TunnelHttp2Stream) this.#source.resumeDirect()
     else this.#source.resume()
   }
 
-  readonly #end = (): void => {
+  end(): void {
     if (this.#ended) return
     this.#ended = true
     this.uncork()
-    if (this.#target.writableFinished) this.#finished()
+    if (this.#target.writableFinished) this.finished()
     else this.#target.end()
   }
 
-  readonly #finished = (): void => {
+  finished(): void {
     if (!this.#ended || this.done) return
     this.done = true
-    this.#onDone()
+    this.#pump.directionDone()
   }
 
-  readonly #failed = (error: Error): void => {
-    this.#onFailure(asMeshError(error, 'ABORTED'))
+  failed(error: Error): void {
+    this.#pump.settle(asMeshError(error, 'ABORTED'))
   }
 
   /** A close is in order only after the end was read and everything was written to this stream. */
-  readonly #closed = (): void => {
+  closed(): void {
     const source = this.#source
     if (source.readableEnded && source.writableFinished) return
-    this.#onFailure(new MeshError('ABORTED', 'the connection was reset'))
+    this.#pump.settle(new MeshError('ABORTED', 'the connection was reset'))
   }
 }
 
@@ -252,8 +291,4 @@ function reset(stream: Duplex): void {
   if (stream.destroyed) return
   if (stream instanceof Socket) resetSocket(stream)
   else stream.destroy()
-}
-
-function ignore(): void {
-  // A stream that fails after the copy has nobody left to tell.
 }

@@ -12,35 +12,55 @@ const worthReading = 16 * 1_024
 /** Shared by all sockets: nothing in it outlives a call. */
 const scratch = Buffer.allocUnsafeSlow(64 * 1_024)
 
+export interface SocketReader {
+  /** `chunk` is valid during the call only; `input.keep` makes it, or a slice of it, last. */
+  read(chunk: Buffer, input: SocketInput): void
+}
+
 /**
  * Hands out what `socket` reads, what it has buffered first. A chunk is valid during the call only, but slices of it that
  * `keep` returned are valid until they are released (read-buffers.ts). 'end', 'error', 'close', `pause` and `resume` are as
  * ever, 'data' and 'readable' are not emitted any more.
  */
-export function readSocket(socket: Socket, onRead: (chunk: Buffer, input: SocketInput) => void): void {
-  const input = new SocketInput(onRead)
-  for (let chunk: unknown = socket.read(); chunk !== null; chunk = socket.read()) onRead(chunk as Buffer, input)
-  if (!switchToUserBuffer(socket, input)) socket.on('data', (chunk: Buffer) => onRead(chunk, input))
-  socket.once('close', input.close)
+export function readSocket(socket: Socket, reader: SocketReader | SocketReader['read']): void {
+  const input = new SocketInput(socket, typeof reader === 'function' ? { read: reader } : reader)
+  for (let chunk: unknown = socket.read(); chunk !== null; chunk = socket.read()) input.pass(chunk as Buffer)
+  if (!switchToUserBuffer(socket, input)) socket.on('data', (chunk: Buffer) => input.pass(chunk))
   socket.resume()
 }
 
+/** Where a socket has its input, for the functions that all sockets share. */
+const inputOf = Symbol('input')
+
+interface Read {
+  [inputOf]: SocketInput
+}
+
+/** Node calls it as a method of the socket. */
+function onUserRead(this: Read, bytes: number, buffer: Buffer): boolean {
+  return this[inputOf].take(bytes, buffer)
+}
+
+/** Node asks for the next buffer of a socket right after that socket has read, and nobody says which it is. */
+let lastRead: SocketInput | undefined
+
+function nextBuffer(): Buffer {
+  return lastRead?.next() ?? scratch
+}
+
 export class SocketInput {
-  readonly #onRead: (chunk: Buffer, input: SocketInput) => void
+  readonly #socket: Socket
+  readonly #reader: SocketReader
   #slab: Slab | undefined
   /** Of the slab, what is in use. */
   #used = 0
   #kept = false
+  #watched = false
   #reading: 'scratch' | 'slab' | 'own' = 'own'
 
-  constructor(onRead: (chunk: Buffer, input: SocketInput) => void) {
-    this.#onRead = onRead
-  }
-
-  /** The socket is closed. */
-  readonly close = (): void => {
-    if (this.#slab !== undefined) detachSlab(this.#slab)
-    this.#slab = undefined
+  constructor(socket: Socket, reader: SocketReader) {
+    this.#socket = socket
+    this.#reader = reader
   }
 
   /** A buffer that outlives the call, with the bytes of `slice`, which is a part of what was read. */
@@ -57,25 +77,44 @@ export class SocketInput {
     return copy
   }
 
-  /** Where the next read goes. */
-  readonly next = (): Buffer => (this.#slab === undefined ? scratch : this.#slab.buffer.subarray(this.#used))
+  /** Hands out a buffer of its own. */
+  pass(chunk: Buffer): void {
+    this.#reader.read(chunk, this)
+  }
 
-  readonly read = (bytes: number, buffer: Buffer): boolean => {
+  /** Where the next read goes. */
+  next(): Buffer {
+    return this.#slab === undefined ? scratch : this.#slab.buffer.subarray(this.#used)
+  }
+
+  /** `bytes` were read into `buffer`. */
+  take(bytes: number, buffer: Buffer): boolean {
     this.#reading = this.#slab === undefined ? 'scratch' : 'slab'
     this.#kept = false
-    this.#onRead(buffer.subarray(0, bytes), this)
+    this.#reader.read(buffer.subarray(0, bytes), this)
     if (this.#kept) this.#used += bytes
     this.#reading = 'own'
     const slab = this.#slab
-    if (slab !== undefined && (bytes < bulkBytes || slab.buffer.length - this.#used < worthReading)) {
-      this.#slab = undefined
-      detachSlab(slab)
-    }
-    if (bytes >= bulkBytes && this.#slab === undefined) {
-      this.#slab = attachSlab()
-      this.#used = 0
-    }
+    if (slab !== undefined && (bytes < bulkBytes || slab.buffer.length - this.#used < worthReading)) this.#detach(slab)
+    if (bytes >= bulkBytes && this.#slab === undefined) this.#attach()
+    lastRead = this
     return true
+  }
+
+  #attach(): void {
+    if (this.#socket.destroyed) return
+    this.#slab = attachSlab()
+    this.#used = 0
+    if (this.#watched || this.#slab === undefined) return
+    this.#watched = true
+    this.#socket.once('close', () => {
+      if (this.#slab !== undefined) this.#detach(this.#slab)
+    })
+  }
+
+  #detach(slab: Slab): void {
+    this.#slab = undefined
+    detachSlab(slab)
   }
 }
 
@@ -93,8 +132,9 @@ function switchToUserBuffer(socket: Socket, input: SocketInput): boolean {
   if (typeof use !== 'function' || buffer === undefined || callback === undefined || generator === undefined)
     return false
   Reflect.set(socket, buffer, scratch)
-  Reflect.set(socket, callback, input.read)
-  Reflect.set(socket, generator, input.next)
+  Reflect.set(socket, inputOf, input)
+  Reflect.set(socket, callback, onUserRead)
+  Reflect.set(socket, generator, nextBuffer)
   use.call(handle, scratch)
   return true
 }

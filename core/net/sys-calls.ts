@@ -1,5 +1,5 @@
-// The system calls that Node does not offer, bound through koffi, and the errors they end in. Only sys.ts and sys-encoding.ts
-// import this file; nothing outside core/net/sys*.ts knows that koffi exists. The numbers are those of Linux on x64 and arm64.
+// The system calls that Node does not offer, bound through koffi, and the errors they end in. Only sys.ts, sys-encoding.ts
+// and sys-memory.ts import this file; nothing outside core/net/sys*.ts knows that koffi exists. The numbers are those of Linux on x64 and arm64.
 import { constants } from 'node:os'
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 import koffi from 'koffi'
@@ -20,8 +20,20 @@ export const calls = {
   ),
   umount2: libc.func('int umount2(const char *target, int flags)'),
   close: libc.func('int close(int fd)'),
+  madvise: libc.func('int madvise(uint64_t address, uint64_t length, int advice)'),
   abort: libc.func('void abort()'),
 } as const
+
+/** Only the GNU C library has it. */
+export const mallocTrim = optional('int malloc_trim(size_t pad)')
+
+function optional(declaration: string): ReturnType<typeof libc.func> | undefined {
+  try {
+    return libc.func(declaration)
+  } catch {
+    return undefined
+  }
+}
 
 export const numbers = {
   AF_INET: 2,
@@ -48,6 +60,7 @@ export const numbers = {
   CLONE_NEWNET: 0x40000000,
   MS_BIND: 4096,
   MNT_DETACH: 2,
+  MADV_DONTNEED: 4,
 } as const
 
 /** What to check next, by error name; the more special `call:ERROR` wins. */

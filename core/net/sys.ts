@@ -161,9 +161,11 @@ export function udpSocket(options: {
   readonly address: string
   readonly port: number
   readonly mark?: number
+  readonly reusePort?: boolean
 }): number {
   const family = familyOf(options.address)
   return prepared(family, numbers.SOCK_DGRAM, (fd) => {
+    if (options.reusePort) flag(fd, numbers.SOL_SOCKET, 'SO_REUSEPORT')
     if (family === 'ipv6') flag(fd, numbers.SOL_IPV6, 'IPV6_V6ONLY')
     mark(fd, options.mark)
     bindTo(fd, options)

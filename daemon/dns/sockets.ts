@@ -28,13 +28,15 @@ export interface DnsSockets {
 /** Sockets in the namespace of a workload. The namespace must stay open while they are made. */
 export function namespaceDnsSockets(namespace: NetworkNamespace): DnsSockets {
   const bound = { mark: marks.proxy }
+  // Every worker answers, so that one that crashes takes nobody's names away.
+  const shared = { ...bound, reusePort: true }
   return {
     async udp(address, port) {
-      const fd = namespace.run(() => udpSocket({ address, port, ...bound }))
+      const fd = namespace.run(() => udpSocket({ address, port, ...shared }))
       return bind(familyOf(address), fd)
     },
     async tcp(address, port) {
-      const fd = namespace.run(() => tcpListener({ address, port, v6Only: true, ...bound }))
+      const fd = namespace.run(() => tcpListener({ address, port, v6Only: true, ...shared }))
       return await listening(fd)
     },
     forwardUdp(family) {

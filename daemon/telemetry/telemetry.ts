@@ -18,10 +18,20 @@ export interface TelemetryOptions {
   readonly maxSeries?: number
 }
 
+/** Who knows a connection; asked when it opens and when it ends, so that nothing is kept in between. */
+export interface Described {
+  describe(): ConnectionFacts
+}
+
+export interface ByteTotals {
+  /** So far. */
+  totals(): ByteCounts
+}
+
 /** A connection that is counted as open. `close` must be called exactly once; later calls do nothing. */
 export interface OpenConnection {
   /** Names where the totals so far can be read, for counting while the connection lives. */
-  track(read: () => ByteCounts): void
+  track(totals: ByteTotals): void
   /** Counts the rest and writes the access-log line. Without `bytes` the tracked totals are final. */
   close(result?: { readonly bytes?: ByteCounts | undefined; readonly error?: MeshError | undefined }): void
 }
@@ -53,9 +63,10 @@ export class Telemetry {
     return this.#open.size
   }
 
-  open(facts: ConnectionFacts): OpenConnection {
+  open(connection: Described): OpenConnection {
+    const facts = connection.describe()
     const pair = this.#pairs.get(facts, this.#clusterName())
-    const entry = new Entry(pair, facts, this.#now(), this.#closed)
+    const entry = new Entry(pair, connection, this.#now(), this.#closed)
     this.#open.add(entry)
     if (this.#log.isLevelEnabled('debug')) pair.log.debug(connectionFields(facts), 'connection opened')
     return entry
@@ -75,7 +86,7 @@ export class Telemetry {
 
   readonly #closed = (entry: Entry, bytes: ByteCounts, error: MeshError | undefined): void => {
     this.#open.delete(entry)
-    const { facts } = entry
+    const facts = entry.connection.describe()
     entry.series.users--
     // Found anew: the level of the log may be another by now.
     const pair = this.#pairs.get(facts, this.#clusterName())
@@ -94,29 +105,29 @@ type Closed = (entry: Entry, bytes: ByteCounts, error: MeshError | undefined) =>
 class Entry implements OpenConnection, Bagged {
   place = -1
   readonly series: Series
-  readonly facts: ConnectionFacts
+  readonly connection: Described
   readonly startedAt: number
   readonly #closed: Closed
-  #read: (() => ByteCounts) | undefined
+  #totals: ByteTotals | undefined
   #received = 0
   #sent = 0
   #ended = false
 
-  constructor(pair: Pair, facts: ConnectionFacts, startedAt: number, closed: Closed) {
+  constructor(pair: Pair, connection: Described, startedAt: number, closed: Closed) {
     this.series = pair.series
-    this.facts = facts
+    this.connection = connection
     this.startedAt = startedAt
     this.#closed = closed
     this.series.add('opened', 1)
     this.series.users++
   }
 
-  track(read: () => ByteCounts): void {
-    this.#read = read
+  track(totals: ByteTotals): void {
+    this.#totals = totals
   }
 
   /** Adds what came since the last count. Totals never shrink; a wrong reader must not make a counter fall. */
-  count(total: ByteCounts = this.#read?.() ?? noBytes): void {
+  count(total: ByteCounts = this.#totals?.totals() ?? noBytes): void {
     const received = total.received - this.#received
     const sent = total.sent - this.#sent
     if (received > 0) {
@@ -133,7 +144,7 @@ class Entry implements OpenConnection, Bagged {
     if (this.#ended) return
     this.#ended = true
     this.count(result.bytes)
-    this.#read = undefined
+    this.#totals = undefined
     this.#closed(this, { received: this.#received, sent: this.#sent }, result.error)
   }
 }

@@ -1,126 +1,29 @@
 // The real daemon (main thread, data worker, unix socket, namespaces) between two captured namespaces of this machine, with a
 // fake agent and a fake CA. Needs root.
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
-import net from 'node:net'
-import { tmpdir } from 'node:os'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { Redirector } from '../../agent/redirect/apply.ts'
-import { namespaceCommands } from '../../agent/redirect/command.ts'
-import { parseConfig } from '../../core/base/config.ts'
+import t from 'tap'
 import { nullLogger } from '../../core/base/log.ts'
-import type { LocalWorkload } from '../../core/feed/handoff.ts'
 import { workloadIdentity } from '../../core/model/canonical.ts'
-import type { CompiledDelta, Workload } from '../../core/model/types.ts'
-import { familyOf, type SocketAddress } from '../../core/net/address.ts'
-import { boundSocket, NetworkNamespace, tcpListener, tcpSocket } from '../../core/net/sys.ts'
+import type { SocketAddress } from '../../core/net/address.ts'
 import { build } from '../../daemon/app.ts'
-import { daemonRows } from '../../daemon/config.ts'
-import { addresses, createNamespaces, type TestNamespaces } from '../helpers/agent-namespace.ts'
+import { addresses, createNamespaces } from '../helpers/agent-namespace.ts'
+import {
+  applicationIn,
+  capture,
+  client,
+  configOf,
+  delta,
+  directories,
+  localOf,
+  openIn,
+  port,
+  server,
+  vips,
+} from '../helpers/captured-daemon.ts'
 import { FakeAgent } from '../helpers/fake-agent.ts'
 import { FakeCa } from '../helpers/fake-ca.ts'
-import {
-  allowOnly,
-  ending,
-  memberOf,
-  readAll,
-  readExactly,
-  resourceOf,
-  service,
-  workload,
-} from '../helpers/plane-world.ts'
-
-const port = 8080
-const vips = { ipv4: '240.240.0.7', ipv6: '2001:2::7' } as const
-const mesh = {
-  kind: 'Mesh',
-  key: 'mesh',
-  value: {
-    trustDomain: 'cluster.local',
-    clusterName: 'test',
-    rootNamespace: 'culvert-system',
-    vipRanges: ['240.240.0.0/16', '2001:2::/48'],
-    serviceDomain: 'svc.cluster.local',
-  },
-} as const
-
-const client = workload('client', addresses.peer.ipv4, { addresses: Object.values(addresses.peer) })
-const server = workload('server', addresses.workload.ipv4, {
-  addresses: Object.values(addresses.workload),
-  services: [memberOf('server', 80, port)],
-})
-const named = { ...service('server', vips.ipv4, 80), vips: Object.values(vips) }
-
-function delta(version: number, extra: readonly ReturnType<typeof resourceOf>[] = [], full = true): CompiledDelta {
-  const base = full ? [mesh, ...[client, server, named].map(resourceOf)] : []
-  return { epoch: 'e', version, full, upserts: [...base, ...extra], removes: [] }
-}
-
-function localOf(model: Workload, path: string): LocalWorkload {
-  const namespace = NetworkNamespace.open(path)
-  const { inode } = namespace
-  namespace.close()
-  const { uid, namespace: ns, name, addresses: own } = model
-  return {
-    uid,
-    namespace: ns,
-    name,
-    identity: workloadIdentity(model),
-    addresses: own,
-    netns: { path, inode },
-    nameservers: [],
-  }
-}
-
-function openIn(path: string, to: SocketAddress): net.Socket {
-  const namespace = NetworkNamespace.open(path)
-  const socket = boundSocket(namespace.run(() => tcpSocket({ family: familyOf(to.address) })))
-  namespace.close()
-  socket.on('error', () => {})
-  return socket.connect({ host: to.address, port: to.port })
-}
-
-async function applicationIn(test: Test, path: string, onSocket: (socket: net.Socket) => void): Promise<void> {
-  const namespace = NetworkNamespace.open(path)
-  for (const address of ['0.0.0.0', '::']) {
-    const fd = namespace.run(() => tcpListener({ address, port, v6Only: true }))
-    const application = net.createServer({ allowHalfOpen: true }, onSocket)
-    await new Promise<void>((resolve) => application.listen({ fd }, resolve))
-    test.teardown(() => application.close())
-  }
-  namespace.close()
-}
-
-async function directories(test: Test): Promise<{ stateDir: string; runDir: string }> {
-  const root = await mkdtemp(join(tmpdir(), 'culvert-daemon-'))
-  test.teardown(() => rm(root, { recursive: true, force: true }))
-  return { stateDir: join(root, 'state'), runDir: root }
-}
-
-function configOf(flags: Record<string, unknown>) {
-  const any = '127.0.0.1:0'
-  return parseConfig(daemonRows, {
-    flags: {
-      adminAddress: any,
-      metricsAddress: any,
-      healthAddress: any,
-      drainTimeout: '1s',
-      logLevel: 'silent',
-      ...flags,
-    },
-  })
-}
-
-async function capture(namespaces: TestNamespaces): Promise<void> {
-  const redirector = new Redirector({ host: 'h', run: namespaceCommands(), log: nullLogger() })
-  for (const netns of [namespaces.workload, namespaces.peer]) {
-    await redirector.apply(
-      { workload: netns, netns, ports: [port], vipRanges: mesh.value.vipRanges },
-      undefined,
-      async () => {},
-    )
-  }
-}
+import { allowOnly, ending, readAll, readExactly, resourceOf, workload } from '../helpers/plane-world.ts'
 
 for (const workers of [1, 2])
   t.test(

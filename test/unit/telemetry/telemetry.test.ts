@@ -49,6 +49,8 @@ function labels(facts: ConnectionFacts, flag = '-'): Record<string, string> {
   return Object.fromEntries(labelNames.map((name, index) => [name, values[index] ?? 'MISSING']))
 }
 
+const known = (facts: ConnectionFacts) => ({ describe: () => facts })
+
 function setUp(options: { maxSeries?: number; level?: string } = {}) {
   const metrics = new MetricSet()
   const lines: Record<string, unknown>[] = []
@@ -134,7 +136,7 @@ t.test('every label has a value for every combination of what is known', async (
 
 t.test('a connection counts once at its opening and once at its close, with exact totals', async (t) => {
   const { telemetry, total, samples } = setUp()
-  const connection = telemetry.open(outbound)
+  const connection = telemetry.open(known(outbound))
   t.equal(telemetry.active, 1)
   t.equal(total('connections_opened'), 1)
   t.equal(total('connections_closed'), 0)
@@ -149,10 +151,10 @@ t.test('a connection counts once at its opening and once at its close, with exac
 
 t.test('bytes of a living connection count at every flush and not twice', async (t) => {
   const { telemetry, total } = setUp()
-  const connection = telemetry.open(outbound)
+  const connection = telemetry.open(known(outbound))
   let bytes = { received: 5, sent: 50 }
   telemetry.flush()
-  connection.track(() => bytes)
+  connection.track({ totals: () => bytes })
   telemetry.flush()
   telemetry.flush()
   t.equal(total('received_bytes'), 5)
@@ -172,7 +174,7 @@ t.test('bytes of a living connection count at every flush and not twice', async 
 t.test('a connection that ends in an error is closed and failed under its flag', async (t) => {
   const { telemetry, samples } = setUp()
   const flagAt = labelNames.indexOf('response_flags')
-  telemetry.open(outbound).close({ error: new MeshError('CONNECT_FAILED', 'no route') })
+  telemetry.open(known(outbound)).close({ error: new MeshError('CONNECT_FAILED', 'no route') })
   telemetry.failed(inbound, new MeshError('POLICY_DENIED', 'shop/p rule 0'))
   t.same(
     samples('connections_closed').map((each) => each.labels[flagAt]),
@@ -190,7 +192,7 @@ t.test('a connection that ends in an error is closed and failed under its flag',
 
 t.test('one line at the close of an outbound connection says who talked to whom', async (t) => {
   const { telemetry, lines, pass } = setUp()
-  const connection = telemetry.open(outbound)
+  const connection = telemetry.open(known(outbound))
   t.same(lines, [])
   pass(13.2)
   connection.close({ bytes: { received: 10, sent: 2000 } })
@@ -221,22 +223,22 @@ t.test('one line at the close of an outbound connection says who talked to whom'
 
 t.test('the line of an inbound connection counts from the side of the local workload', async (t) => {
   const { telemetry, lines } = setUp()
-  telemetry.open(inbound).close({ bytes: { received: 10, sent: 2000 } })
+  telemetry.open(known(inbound)).close({ bytes: { received: 10, sent: 2000 } })
   t.match(lines[0], { direction: 'inbound', bytes_sent: 2000, bytes_recv: 10 })
 })
 
 t.test('the line of a plaintext connection claims no identity', async (t) => {
   const { telemetry, lines } = setUp()
-  telemetry.open(stranger).close()
+  telemetry.open(known(stranger)).close()
   t.notOk('src.identity' in (lines[0] ?? {}))
   t.notOk('dst.identity' in (lines[0] ?? {}))
-  telemetry.open({ ...outbound, secure: false }).close()
+  telemetry.open(known({ ...outbound, secure: false })).close()
   t.notOk('src.identity' in (lines[1] ?? {}))
 })
 
 t.test('a failure is logged as an error, an early refusal as a warning, an opening for debugging only', async (t) => {
   const { telemetry, lines } = setUp({ level: 'debug' })
-  telemetry.open(outbound).close({ error: new MeshError('CONNECT_FAILED', 'no route') })
+  telemetry.open(known(outbound)).close({ error: new MeshError('CONNECT_FAILED', 'no route') })
   telemetry.failed(inbound, new MeshError('POLICY_DENIED', 'shop/p rule 0'))
   t.match(lines, [
     { level: 'debug', msg: 'connection opened' },
@@ -251,8 +253,8 @@ t.test('series are bounded: the least recently used ones go, those of open conne
     ...outbound,
     source: { ...outbound.source, workload: { ...caller, name } },
   })
-  const kept = telemetry.open(from('first'))
-  for (let i = 0; i < 200; i++) telemetry.open(from(`w${i}`)).close({ bytes: { received: 1, sent: 1 } })
+  const kept = telemetry.open(known(from('first')))
+  for (let i = 0; i < 200; i++) telemetry.open(known(from(`w${i}`))).close({ bytes: { received: 1, sent: 1 } })
   t.ok(samples('connections_opened').length <= 20)
   kept.close({ bytes: { received: 3, sent: 3 } })
   const names = samples('received_bytes').map((each) => each.labels[labelNames.indexOf('source_workload')])
