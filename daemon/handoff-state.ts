@@ -51,6 +51,7 @@ export class HandoffState {
   readonly #identities = new Set<string>()
   readonly snapshot = new Snapshot()
   #bundle: string | undefined
+  #draining = false
 
   constructor(deps: HandoffStateDeps) {
     this.#deps = deps
@@ -65,9 +66,17 @@ export class HandoffState {
     return [...this.#identities].flatMap((identity) => this.#deps.certificates.get(identity) ?? [])
   }
 
-  /** For a worker that starts; undefined before the first state. */
+  /**
+   * From now on only the model is followed, because live connections are still judged by it; workloads, certificates and what
+   * is on disk belong to the daemon that takes over.
+   */
+  drain(): void {
+    this.#draining = true
+  }
+
+  /** For a worker that starts; undefined before the first state, and once nothing is to be accepted any more. */
   workerState(): WorkerState | undefined {
-    if (this.#bundle === undefined) return undefined
+    if (this.#bundle === undefined || this.#draining) return undefined
     return { delta: this.snapshot.toDelta(), workloads: this.workloads, certificates: this.certificates }
   }
 
@@ -79,10 +88,17 @@ export class HandoffState {
 
   /** Applies one message of the agent. Throws where it cannot be applied as a whole; then nothing was acknowledged. */
   async apply(message: StateMessage): Promise<Acknowledgement> {
+    if (this.#draining) return await this.#follow(message)
     const applied = await this.#apply(message)
     this.#deps.onChange()
     this.#report(applied)
     return applied
+  }
+
+  async #follow(message: StateMessage): Promise<Acknowledgement> {
+    if (message.type !== 'state' && message.type !== 'delta') return merge([], [])
+    const { delta } = message
+    return merge(this.snapshot.apply(delta), await this.#deps.workers.some('delta', { delta }))
   }
 
   async #apply(message: StateMessage): Promise<Acknowledgement> {

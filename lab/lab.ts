@@ -134,7 +134,7 @@ async function build(lab: Lab, options: UpOptions, objects: readonly MeshObject[
 
 async function writeState(lab: Lab, processes: LabRecord['processes']): Promise<void> {
   const { paths, plan } = lab
-  makeFolders(paths.folder, paths.logs, paths.holds, paths.runFolder, `${paths.folder}/resolv`)
+  makeFolders(paths.folder, paths.logs, paths.holds, paths.reloads, paths.runFolder, `${paths.folder}/resolv`)
   const record: LabRecord = { plan, createdAt: new Date().toISOString(), processes }
   writeJson(paths.lab, record)
   for (const host of plan.hosts) {

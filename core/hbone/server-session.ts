@@ -48,6 +48,7 @@ export class ServerSession {
   readonly #handshake: NodeJS.Timeout
   #expiry: NodeJS.Timeout | undefined
   #stopPings: (() => void) | undefined
+  #drainWhenOpen = false
   #state: State = { phase: 'tls' }
 
   /** Takes the socket over. */
@@ -110,6 +111,7 @@ export class ServerSession {
       (certificate) => certificate?.validToDate.getTime() ?? 0,
     )
     this.#expiry = timer(Math.min(...ends) - this.#deps.clock(), () => this.drain())
+    if (this.#drainWhenOpen) this.drain()
   }
 
   #stream(session: Http2Session, stream: TunnelHttp2Stream, fields: readonly HeaderField[], identity: Identity): void {
@@ -132,10 +134,13 @@ export class ServerSession {
     }
   }
 
-  /** GOAWAY: streams in progress and those on their way are served, further ones go to another session. */
+  /**
+   * GOAWAY: streams in progress and those on their way are served, further ones go to another session. A handshake is finished
+   * first, within its own deadline: whoever waits for it would otherwise see its connection fail.
+   */
   drain(): void {
     const state = this.#state
-    if (state.phase === 'tls' || state.phase === 'settings') this.destroy()
+    if (state.phase === 'tls' || state.phase === 'settings') this.#drainWhenOpen = true
     if (state.phase !== 'open') return
     const { session } = state
     this.#state = { phase: 'draining', session }

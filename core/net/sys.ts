@@ -161,13 +161,26 @@ export function udpSocket(options: {
   readonly address: string
   readonly port: number
   readonly mark?: number
+  readonly reusePort?: boolean
 }): number {
   const family = familyOf(options.address)
   return prepared(family, numbers.SOCK_DGRAM, (fd) => {
+    if (options.reusePort) flag(fd, numbers.SOL_SOCKET, 'SO_REUSEPORT')
     if (family === 'ipv6') flag(fd, numbers.SOL_IPV6, 'IPV6_V6ONLY')
     mark(fd, options.mark)
     bindTo(fd, options)
   })
+}
+
+/**
+ * Takes a datagram socket out of those that share its address: what is queued can still be read and answered, further datagrams
+ * go to the others, or nowhere. A connected socket hears its peer alone, and this one's peer is its own address, from which
+ * nobody else can send. Node is not told, so that it still lets answers go to everybody. Throws SYSTEM_CALL.
+ */
+export function deafenUdp(socket: object, own: SocketAddress): void {
+  const address = encodeSocketAddress(own)
+  const fd = descriptorOf(socket)
+  if (calls.connect(fd, address, address.length) !== 0) throw callFailed('connect', `${own.address} port ${own.port}`)
 }
 
 /** Makes a socket and lets `prepare` set it up; the descriptor is closed where that fails. */

@@ -7,6 +7,7 @@ import type { Logger } from '../../core/base/log.ts'
 import { ports } from '../../core/model/ports.ts'
 import type { Snapshot } from '../../core/model/snapshot.ts'
 import type { SocketAddress } from '../../core/net/address.ts'
+import { deafenUdp } from '../../core/net/sys.ts'
 import type { DnsCounters } from '../telemetry/dns-counters.ts'
 import { Forwarder } from './forwarder.ts'
 import { readNameservers } from './nameservers.ts'
@@ -39,6 +40,8 @@ export interface DnsServer {
   /** Where it listens. */
   readonly udp: readonly SocketAddress[]
   readonly tcp: readonly SocketAddress[]
+  /** Takes no further queries, which go to whoever shares the port, answers those that have arrived, then closes. */
+  drain(): Promise<void>
   /** Stops at once: sockets close, queries under way are dropped. */
   close(): Promise<void>
 }
@@ -55,6 +58,12 @@ export async function startDns(options: DnsOptions): Promise<DnsServer> {
     await Promise.all([...udp.map(closed), ...tcp.map(closed)])
   }
   const resolver = makeResolver(options, stop.signal)
+  const drain = async () => {
+    for (const server of tcp) server.close()
+    for (const socket of udp) deafen(socket, options.log)
+    await resolver.quiet()
+    await close()
+  }
   for (const address of loopbacks) {
     try {
       const port = options.port ?? ports.dns
@@ -72,7 +81,7 @@ export async function startDns(options: DnsOptions): Promise<DnsServer> {
       options.log.debug({ err: error }, 'no DNS on ::1: is IPv6 disabled in this namespace?')
     }
   }
-  return { udp: udp.map((socket) => listeningOn(socket)), tcp: tcp.map((server) => listeningOn(server)), close }
+  return { udp: udp.map((socket) => listeningOn(socket)), tcp: tcp.map((server) => listeningOn(server)), drain, close }
 }
 
 function makeResolver(options: DnsOptions, signal: AbortSignal): Resolver {
@@ -104,6 +113,14 @@ function serveUdp(socket: UdpSocket, resolver: Resolver, log: Logger): void {
       log.error({ err: asMeshError(error, 'ABORTED') }, 'a DNS query could not be handled')
     })
   })
+}
+
+function deafen(socket: UdpSocket, log: Logger): void {
+  try {
+    deafenUdp(socket, listeningOn(socket))
+  } catch (error: unknown) {
+    log.warn({ err: error }, 'queries that arrive from now on until the DNS socket closes are lost')
+  }
 }
 
 function listeningOn(source: UdpSocket | Server): SocketAddress {

@@ -15,7 +15,7 @@ import {
 } from '../../core/net/sys.ts'
 
 export interface DnsSockets {
-  /** A bound socket that receives queries. Rejects where the address cannot be bound. */
+  /** A bound socket that receives queries, with others of its kind. Rejects where the address cannot be bound. */
   udp(address: string, port: number): Promise<UdpSocket>
   /** A listening server without connection handler; half-open connections are allowed. */
   tcp(address: string, port: number): Promise<Server>
@@ -30,11 +30,11 @@ export function namespaceDnsSockets(namespace: NetworkNamespace): DnsSockets {
   const bound = { mark: marks.proxy }
   return {
     async udp(address, port) {
-      const fd = namespace.run(() => udpSocket({ address, port, ...bound }))
+      const fd = namespace.run(() => udpSocket({ address, port, reusePort: true, ...bound }))
       return bind(familyOf(address), fd)
     },
     async tcp(address, port) {
-      const fd = namespace.run(() => tcpListener({ address, port, v6Only: true, ...bound }))
+      const fd = namespace.run(() => tcpListener({ address, port, v6Only: true, reusePort: true, ...bound }))
       return await listening(fd)
     },
     forwardUdp(family) {

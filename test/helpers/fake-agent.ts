@@ -81,6 +81,7 @@ export class FakeAgent {
 
   async #take(message: HandoffToAgent, channel: LineChannel<HandoffToAgent, HandoffToDaemon>): Promise<void> {
     if (message.type === 'hello') return this.#channel.resolve(channel)
+    if (message.type === 'draining') return
     if (message.type === 'ack') return this.#acks.get(message.seq)?.(message)
     const { id, identity, csr } = message
     this.requested.push(identity)
