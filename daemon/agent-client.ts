@@ -135,7 +135,7 @@ export class AgentClient {
         await this.#session(() => {
           attempt = 0
         })
-        log.warn('the agent ended the connection; traffic goes on with the last state')
+        if (!this.#stop.signal.aborted) log.warn('the agent ended the connection; traffic goes on with the last state')
       } catch (error: unknown) {
         const level = attempt === 0 ? 'warn' : 'debug'
         log[level]({ err: error, path: this.#options.path }, 'no connection to the agent; traffic goes on')

@@ -177,9 +177,8 @@ export function udpSocket(options: {
  * go to the others, or nowhere. A connected socket hears its peer alone, and this one's peer is its own address, from which
  * nobody else can send. Node is not told, so that it still lets answers go to everybody. Throws SYSTEM_CALL.
  */
-export function deafenUdp(socket: object, own: SocketAddress): void {
+export function deafenUdp(fd: number, own: SocketAddress): void {
   const address = encodeSocketAddress(own)
-  const fd = descriptorOf(socket)
   if (calls.connect(fd, address, address.length) !== 0) throw callFailed('connect', `${own.address} port ${own.port}`)
 }
 

@@ -7,7 +7,6 @@ import type { Logger } from '../../core/base/log.ts'
 import { ports } from '../../core/model/ports.ts'
 import type { Snapshot } from '../../core/model/snapshot.ts'
 import type { SocketAddress } from '../../core/net/address.ts'
-import { deafenUdp } from '../../core/net/sys.ts'
 import type { DnsCounters } from '../telemetry/dns-counters.ts'
 import { Forwarder } from './forwarder.ts'
 import { readNameservers } from './nameservers.ts'
@@ -60,7 +59,7 @@ export async function startDns(options: DnsOptions): Promise<DnsServer> {
   const resolver = makeResolver(options, stop.signal)
   const drain = async () => {
     for (const server of tcp) server.close()
-    for (const socket of udp) deafen(socket, options.log)
+    for (const socket of udp) deafen(socket, options)
     await resolver.quiet()
     await close()
   }
@@ -115,9 +114,9 @@ function serveUdp(socket: UdpSocket, resolver: Resolver, log: Logger): void {
   })
 }
 
-function deafen(socket: UdpSocket, log: Logger): void {
+function deafen(socket: UdpSocket, { sockets, log }: DnsOptions): void {
   try {
-    deafenUdp(socket, listeningOn(socket))
+    sockets.deafen(socket)
   } catch (error: unknown) {
     log.warn({ err: error }, 'queries that arrive from now on until the DNS socket closes are lost')
   }

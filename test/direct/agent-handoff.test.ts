@@ -74,7 +74,7 @@ t.test(
   async (t) => {
     const { server, path } = await prepare(t)
     const daemon = await FakeDaemon.connect(path, t)
-    await until('the connection', () => server.connected === 1)
+    await until('the state', () => daemon.received.length === 1)
     daemon.failed = { [workload.uid]: 'EADDRINUSE' }
     await t.rejects(server.add(workload), { code: 'CONNECT_FAILED', message: /EADDRINUSE/ })
     t.equal(server.serving(workload), 'unserved')

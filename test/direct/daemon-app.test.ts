@@ -1,6 +1,8 @@
 // The whole daemon without local workloads: what needs no namespace of its own. The netns ring has the rest.
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -57,8 +59,9 @@ t.test('a damaged state file does not keep the daemon from starting', async (t) 
 })
 
 t.test('a port that is taken ends the start and leaves nothing running', async (t) => {
-  const daemon = await build(configIn(t), { log: nullLogger() })
-  t.teardown(() => daemon.close())
-  const healthAddress = `127.0.0.1:${daemon.addresses.admin.port}`
+  const stranger = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => stranger.close())
+  await once(stranger, 'listening')
+  const healthAddress = `127.0.0.1:${(stranger.address() as AddressInfo).port}`
   await t.rejects(build(configIn(t, { healthAddress }), { log: nullLogger() }), { code: 'SYSTEM_CALL' })
 })

@@ -5,6 +5,7 @@ import { type HttpPlan, runHttp } from './http.ts'
 import { IdleConnections, type IdlePlan } from './idle.ts'
 import { serve } from './serve.ts'
 import { runShort, type ShortPlan } from './short.ts'
+import { Steady, type SteadyPlan } from './steady.ts'
 import { runHalfClose, runTransfer, type TransferPlan } from './transfer.ts'
 
 function say(value: unknown): void {
@@ -24,6 +25,14 @@ async function idle(plan: IdlePlan): Promise<void> {
   process.stdin.destroy()
 }
 
+async function steady(plan: SteadyPlan): Promise<void> {
+  const load = new Steady(plan)
+  say({ begun: true })
+  for await (const order of createInterface({ input: process.stdin })) if (order === 'stop') break
+  say(await load.stop())
+  process.stdin.destroy()
+}
+
 const roles: Readonly<Record<string, (plan: unknown) => Promise<void>>> = {
   serve: async () => {
     await serve()
@@ -33,6 +42,7 @@ const roles: Readonly<Record<string, (plan: unknown) => Promise<void>>> = {
   transfer: async (plan) => say(await runTransfer(plan as TransferPlan)),
   'half-close': async (plan) => say(await runHalfClose(plan as TransferPlan)),
   http: async (plan) => say(await runHttp(plan as HttpPlan)),
+  steady: async (plan) => steady(plan as SteadyPlan),
   idle: async (plan) => idle(plan as IdlePlan),
 }
 
