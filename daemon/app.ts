@@ -35,6 +35,8 @@ export interface Daemon {
 const saveDelayMs = 500
 /** What a worker gets on top of its drain before it is ended unasked. */
 const drainGraceMs = 5000
+/** A drain may take days. */
+const drainReportMs = 60_000
 
 /** Starts the daemon. Throws SYSTEM_CALL where a port is taken, STORE_FAILED where the state directory is not usable. */
 export async function build(config: DaemonConfig, deps: DaemonDeps = {}): Promise<Daemon> {
@@ -46,7 +48,12 @@ export async function build(config: DaemonConfig, deps: DaemonDeps = {}): Promis
   const stateArrived = readiness.task('state')
   const workersStarted = readiness.task('workers')
   const retired = Promise.withResolvers<void>()
-  const hooks = { stateArrived, retired: retired.resolve }
+  let handedOver = false
+  const onRetired = (): void => {
+    handedOver = true
+    retired.resolve()
+  }
+  const hooks = { stateArrived, retired: onRetired }
   const parts = assemble(config, { ...deps, log, build: version }, hooks)
   const { certificates, workers, state } = parts
   await certificates.load()
@@ -57,7 +64,7 @@ export async function build(config: DaemonConfig, deps: DaemonDeps = {}): Promis
   const stop = new AbortController()
   const admin = { build: version, state, workers, agent, readiness, draining: stop.signal, log }
   const ports = await bindPorts(config, admin).catch(async (error: unknown) => {
-    await end(parts, config, stop, undefined)
+    await end(parts, config, { stop, ports: undefined, handedOver })
     throw error
   })
   let closing: Promise<void> | undefined
@@ -70,22 +77,24 @@ export async function build(config: DaemonConfig, deps: DaemonDeps = {}): Promis
     ready,
     retired: retired.promise,
     close: () => {
-      closing ??= end(parts, config, stop, ports)
+      closing ??= end(parts, config, { stop, ports, handedOver })
       return closing
     },
   }
+}
+
+interface Ending {
+  readonly stop: AbortController
+  readonly ports: AdminPorts | undefined
+  /** Another daemon has the state on disk in its care. */
+  readonly handedOver: boolean
 }
 
 /**
  * The ports where one asks for this host's daemon, and the files on disk, are given up first: a daemon that has taken over has
  * them now. The agent is heard to the end, since live connections are still judged by the model.
  */
-async function end(
-  parts: Parts,
-  config: DaemonConfig,
-  stop: AbortController,
-  ports: AdminPorts | undefined,
-): Promise<void> {
+async function end(parts: Parts, config: DaemonConfig, { stop, ports, handedOver }: Ending): Promise<void> {
   const { certificates, workers, writer, state, log } = parts
   const deadlineMs = config.drainTimeout
   log.info({ deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : 'unlimited' }, 'draining')
@@ -93,11 +102,18 @@ async function end(
   state.drain()
   parts.connect().drain()
   const drained = workers.some('drain', { deadlineMs }, deadlineMs + drainGraceMs)
-  await Promise.all([writer.close(), certificates.close(), ports?.close()])
+  const progress = setInterval(() => void reportDrain(workers, log), drainReportMs)
+  await Promise.all([handedOver ? writer.abandon() : writer.close(), certificates.close(), ports?.close()])
   await drained
+  clearInterval(progress)
   await parts.connect().close()
   await workers.close()
   log.info('stopped')
+}
+
+async function reportDrain(workers: Workers, log: Logger): Promise<void> {
+  const live = (await workers.some('connections', {})).flat().length
+  log.info({ live }, 'still draining')
 }
 
 interface Parts {

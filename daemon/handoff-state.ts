@@ -104,8 +104,11 @@ export class HandoffState {
   async #apply(message: StateMessage): Promise<Acknowledgement> {
     const { workers } = this.#deps
     switch (message.type) {
-      case 'state':
-        return await this.restore(message)
+      case 'state': {
+        const restored = await this.restore(message)
+        const present = message.workloads.filter(({ uid }) => restored.failed[uid] === undefined)
+        return { ...restored, failed: { ...restored.failed, ...(await this.#uncertified(present)) } }
+      }
       case 'delta': {
         this.#needState()
         const refused = this.snapshot.apply(message.delta)
@@ -118,7 +121,7 @@ export class HandoffState {
         this.#needState()
         this.#workloads.set(message.workload.uid, message.workload)
         this.#requireIdentities()
-        return await this.#certified(message.workload, workers.all('workload-add', { workload: message.workload }))
+        return await this.#add(message.workload)
       case 'workload-remove': {
         this.#workloads.delete(message.uid)
         const answers = await workers.all('workload-remove', { uid: message.uid })
@@ -126,6 +129,12 @@ export class HandoffState {
         return merge([], answers)
       }
     }
+  }
+
+  async #add(workload: LocalWorkload): Promise<Acknowledgement> {
+    const added = merge([], await this.#deps.workers.all('workload-add', { workload }))
+    if (added.failed[workload.uid] !== undefined) return added
+    return { ...added, failed: await this.#uncertified([workload]) }
   }
 
   /** Takes a whole state, of the agent or from disk. */
@@ -152,19 +161,22 @@ export class HandoffState {
   }
 
   /**
-   * Acknowledges an added workload only once it can present itself: the agent then captures it and tells its peers, whose
-   * tunnels would fail until the certificate is there.
+   * The workloads among these that cannot present themselves yet, and why; they are not acknowledged as served. The agent would
+   * capture an added one and tell its peers, whose tunnels would fail until the certificate is there, and it would have an older
+   * daemon drain that has one.
    */
-  async #certified(workload: LocalWorkload, adding: Promise<readonly Applied[]>): Promise<Acknowledgement> {
-    const added = merge([], await adding)
-    if (added.failed[workload.uid] !== undefined) return added
-    try {
-      await this.#deps.certificates.wait(workload.identity, deadline(certificateWaitMs))
-      return added
-    } catch (error: unknown) {
-      const { message } = asMeshError(error, 'CERTIFICATE_UNAVAILABLE')
-      return { ...added, failed: { ...added.failed, [workload.uid]: `it has no certificate yet: ${message}` } }
-    }
+  async #uncertified(workloads: readonly LocalWorkload[]): Promise<Readonly<Record<string, string>>> {
+    const limit = deadline(certificateWaitMs)
+    const failures = workloads.map(async ({ uid, identity }) => {
+      try {
+        await this.#deps.certificates.wait(identity, limit)
+        return []
+      } catch (error: unknown) {
+        const { message } = asMeshError(error, 'CERTIFICATE_UNAVAILABLE')
+        return [[uid, `it has no certificate yet: ${message}`] as const]
+      }
+    })
+    return Object.fromEntries((await Promise.all(failures)).flat())
   }
 
   #needState(): void {

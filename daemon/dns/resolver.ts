@@ -47,9 +47,10 @@ export class Resolver {
     }
   }
 
-  /** Resolves when nothing is under way and a whole turn of the event loop has brought no query: sockets are read empty. */
-  async quiet(): Promise<void> {
-    for (;;) {
+  /** Resolves when nothing is under way and a whole turn of the event loop has brought no query (sockets are read empty), or late. */
+  async quiet(limitMs: number): Promise<void> {
+    const limit = performance.now() + limitMs
+    while (performance.now() < limit) {
       const before = this.#taken
       // The reads of a turn come between its timers and its immediates; the first immediate may be of a turn that has read.
       await nextTurn()

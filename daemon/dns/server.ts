@@ -45,6 +45,8 @@ export interface DnsServer {
   close(): Promise<void>
 }
 
+/** Forwarded queries have earlier deadlines; a client that never stops asking over one TCP connection has none. */
+const drainMs = 10_000
 const loopbacks = ['127.0.0.1', '::1'] as const
 
 /** Opens the listeners. IPv6 may be missing in a namespace; without IPv4 loopback it rejects. */
@@ -60,7 +62,7 @@ export async function startDns(options: DnsOptions): Promise<DnsServer> {
   const drain = async () => {
     for (const server of tcp) server.close()
     for (const socket of udp) deafen(socket, options)
-    await resolver.quiet()
+    await resolver.quiet(drainMs)
     await close()
   }
   for (const address of loopbacks) {
