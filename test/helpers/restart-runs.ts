@@ -26,9 +26,18 @@ export async function stopLoad(load: Running): Promise<SteadyReport> {
 }
 
 /** Whether a daemon has said that it drains. */
-export function drains(lab: TrafficLab, unit: DaemonUnit, { pid }: ProcessRecord): boolean {
-  const said = lab.mesh.logSince(unit, 0).split('\n')
-  return said.some((line) => line.includes('"msg":"draining"') && line.includes(`"pid":${pid},`))
+export function drains(lab: TrafficLab, unit: DaemonUnit, record: ProcessRecord): boolean {
+  return said(lab, unit, record, 'draining')
+}
+
+/** Whether a daemon has said that it serves. */
+export function isReady(lab: TrafficLab, unit: DaemonUnit, record: ProcessRecord): boolean {
+  return said(lab, unit, record, 'ready')
+}
+
+function said(lab: TrafficLab, unit: DaemonUnit, { pid }: ProcessRecord, text: string): boolean {
+  const lines = lab.mesh.logSince(unit, 0).split('\n')
+  return lines.some((line) => line.includes(`"msg":"${text}"`) && line.includes(`"pid":${pid},`))
 }
 
 /** Starts a daemon beside the running one; resolves once the old one accepts nothing any more. */
