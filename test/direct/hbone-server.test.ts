@@ -366,6 +366,36 @@ t.test('a drain lets streams in progress end, takes no new ones, and cuts at the
   await stuck.close()
 })
 
+t.test('a handshake that is under way when the drain begins is finished, and what it was for is served', async (t) => {
+  const bench = await Bench.create({ onConnect: echo })
+  const connecting = bench.connect()
+  await eventually('the server has accepted', () => bench.accepted.length === 1)
+  const drained = bench.tunnels.drain(10_000)
+  const { stream } = await connecting
+  stream.end('in time')
+  t.equal((await readAll(stream)).toString(), 'in time')
+  await drained
+  await bench.close()
+})
+
+t.test('a drain without deadline waits for the last stream', async (t) => {
+  const bench = await Bench.create({ onConnect: echo })
+  const { stream } = await bench.connect()
+  let over = false
+  const drained = bench.tunnels.drain(Number.POSITIVE_INFINITY).then(() => {
+    over = true
+  })
+  for (const word of ['one', 'two', 'three']) {
+    stream.write(word)
+    await once(stream, 'data')
+  }
+  t.notOk(over)
+  stream.end()
+  stream.resume()
+  await drained
+  await bench.close()
+})
+
 t.test('when a certificate ends, the server asks for a new session and established streams live on', async (t) => {
   const bench = await Bench.create({ onConnect: echo })
   bench.clientCredentials = createCredentials(

@@ -75,10 +75,10 @@ t.test('every worker is asked and one of them has DNS', async (t) => {
   await workers.close()
 })
 
-t.test('a single worker shares its ports with nobody', async (t) => {
+t.test('a single worker shares its ports too: with the daemon that takes over', async (t) => {
   const { workers, threads } = bench(1)
   await workers.start()
-  t.equal(threads[0]?.setup.reusePort, false)
+  t.equal(threads[0]?.setup.reusePort, true)
   await workers.close()
 })
 
