@@ -49,6 +49,7 @@ export class ServerSession {
   #expiry: NodeJS.Timeout | undefined
   #stopPings: (() => void) | undefined
   #drainWhenOpen = false
+  #late: NodeJS.Timeout | undefined
   #state: State = { phase: 'tls' }
 
   /** Takes the socket over. */
@@ -111,7 +112,7 @@ export class ServerSession {
       (certificate) => certificate?.validToDate.getTime() ?? 0,
     )
     this.#expiry = timer(Math.min(...ends) - this.#deps.clock(), () => this.drain())
-    if (this.#drainWhenOpen) this.drain()
+    if (this.#drainWhenOpen) this.#late = timer(goawayGraceMs, () => this.drain())
   }
 
   #stream(session: Http2Session, stream: TunnelHttp2Stream, fields: readonly HeaderField[], identity: Identity): void {
@@ -125,6 +126,7 @@ export class ServerSession {
       peer: { identity, address: this.peer },
       local: this.local,
     })
+    if (this.#drainWhenOpen) this.drain()
     try {
       this.#deps.onConnect(connect)
     } catch (error: unknown) {
@@ -136,7 +138,8 @@ export class ServerSession {
 
   /**
    * GOAWAY: streams in progress and those on their way are served, further ones go to another session. A handshake is finished
-   * first, within its own deadline: whoever waits for it would otherwise see its connection fail.
+   * first, within its own deadline, and the stream for which it was made may come: whoever waits for it would otherwise see its
+   * connection fail.
    */
   drain(): void {
     const state = this.#state
@@ -187,6 +190,7 @@ export class ServerSession {
     this.#state = { phase: 'closed' }
     clearTimeout(this.#handshake)
     clearTimeout(this.#expiry)
+    clearTimeout(this.#late)
     this.#stopPings?.()
     this.#deps.onClosed(this)
   }

@@ -8,7 +8,7 @@ import t from 'tap'
 import { parseIdentity } from '../../core/identity/spiffe.ts'
 import { createCredentials } from '../../core/identity/tls.ts'
 import { FakeCa, type LeafOptions } from '../helpers/fake-ca.ts'
-import { Bench, clientIdentity, echo, eventually, readAll } from '../helpers/tunnel.ts'
+import { Bench, clientIdentity, dialTcp, echo, eventually, readAll } from '../helpers/tunnel.ts'
 
 /** An HTTP/2 client of Node over a TLS connection with any credentials, for requests that the pool never makes. */
 async function rawSession(bench: Bench, context: tls.SecureContext, options: tls.ConnectionOptions = {}) {
@@ -367,10 +367,17 @@ t.test('a drain lets streams in progress end, takes no new ones, and cuts at the
 })
 
 t.test('a handshake that is under way when the drain begins is finished, and what it was for is served', async (t) => {
-  const bench = await Bench.create({ onConnect: echo })
+  const gate = Promise.withResolvers<void>()
+  const dial = async () => {
+    const socket = await dialTcp(bench.port)
+    await gate.promise
+    return socket
+  }
+  const bench: Bench = await Bench.create({ onConnect: echo, pool: { dial } })
   const connecting = bench.connect()
-  await eventually('the server has accepted', () => bench.accepted.length === 1)
+  await eventually('the server has accepted', () => bench.tunnels.sessions === 1)
   const drained = bench.tunnels.drain(10_000)
+  gate.resolve()
   const { stream } = await connecting
   stream.end('in time')
   t.equal((await readAll(stream)).toString(), 'in time')

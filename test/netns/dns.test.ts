@@ -8,7 +8,7 @@ import { nullLogger } from '../../core/base/log.ts'
 import { boundSocket, closeDescriptor, tcpListener, tcpSocket, udpSocket } from '../../core/net/sys.ts'
 import { FrameReader, frame } from '../../daemon/dns/frames.ts'
 import { startDns } from '../../daemon/dns/server.ts'
-import { namespaceDnsSockets } from '../../daemon/dns/sockets.ts'
+import { type DnsSockets, namespaceDnsSockets } from '../../daemon/dns/sockets.ts'
 import { dnsCounters, respond } from '../helpers/dns.ts'
 import { service, snapshotOf } from '../helpers/model.ts'
 import { type ScratchNamespace, scratchNamespace } from '../helpers/scratch-namespace.ts'
@@ -133,6 +133,46 @@ for (const family of families) {
     await t.rejects(askUdp(workload, family, 'orders'), 'a captured query has no other way when the proxy is gone')
   })
 }
+
+t.test('a proxy that drains answers what has reached it, and what comes then reaches the one beside it', async (t) => {
+  const family = families[0]
+  const { workload, outside } = world(t, family)
+  const asked = await nameserver(t, outside, family)
+  const start = async (sockets: DnsSockets) => {
+    const proxy = await startDns({
+      snapshot: snapshotOf(service()),
+      workload: { namespace: 'shop', name: 'client', addresses: [family.own], nameservers: [family.server] },
+      sockets,
+      counters: dnsCounters(),
+      log: nullLogger(),
+    })
+    t.teardown(proxy.close)
+    return proxy
+  }
+  const own = namespaceDnsSockets(workload.namespace)
+  const queued = Promise.withResolvers<void>()
+  const former = await start({
+    ...own,
+    // What is sent before this returns waits in the socket that leaves.
+    deafen: (socket) => {
+      if (socket.address().address === '127.0.0.1') queued.resolve()
+      own.deafen(socket)
+    },
+  })
+  const waiting = Array.from({ length: 20 }, (_, index) => askUdp(workload, family, `early${index}.example.com`))
+  const answers = Promise.all(waiting)
+  await start(own)
+  const drained = former.drain()
+  await queued.promise
+  const late = Array.from({ length: 20 }, (_, index) => askUdp(workload, family, `late${index}.example.com`))
+  const overTcp = askTcp(workload, family, 'late.example.org')
+  for (const answer of [...(await answers), ...(await Promise.all(late)), await overTcp]) {
+    t.match(answer, { answers: [{ data: '192.0.2.1' }] })
+  }
+  await drained
+  t.match(await askUdp(workload, family, 'orders'), { answers: [{ data: '240.240.0.1' }] })
+  t.equal(asked.length, 41)
+})
 
 t.test('a namespace without IPv6 gets a proxy on IPv4', async (t) => {
   const workload = scratchNamespace()
