@@ -32,13 +32,15 @@ export async function stopUnit(selector: LabSelector, unit: string, graceMs = 30
 }
 
 /**
- * Starts another process of a unit beside the one that runs, as an orchestrator with surge does; a daemon hands over by itself.
+ * Starts another daemon beside the one that runs, as an orchestrator with surge does; they hand over by themselves.
  * Resolves with both once the new one has been started.
  */
 export async function succeedUnit(
   selector: LabSelector,
   unit: string,
 ): Promise<{ readonly before: ProcessRecord; readonly after: ProcessRecord }> {
+  requireUnit(selector, unit)
+  if (!unit.startsWith('daemon@')) throw new MeshError('LAB_FAILED', `${unit} cannot run twice: only daemons hand over`)
   const before = unitProcess(selector, unit)
   if (before === undefined) throw new MeshError('LAB_FAILED', `${unit} is not running`)
   writeFileSync(join(labPaths(selector).reloads, unit), '')
