@@ -202,6 +202,7 @@ export class HandoffServer implements ConnectionOwner {
       await connection.run()
     } finally {
       this.#connections.delete(connection)
+      this.settled()
       this.#options.changed()
     }
   }

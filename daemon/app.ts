@@ -55,18 +55,19 @@ export async function build(config: DaemonConfig, deps: DaemonDeps = {}): Promis
   }
   const hooks = { stateArrived, retired: onRetired }
   const parts = assemble(config, { ...deps, log, build: version }, hooks)
-  const { certificates, workers, state } = parts
+  const { certificates, workers, state, agent } = parts
+  const stop = new AbortController()
+  const admin = { build: version, state, workers, agent, readiness, draining: stop.signal, log }
+  // First of all: once the agent has heard of this daemon, another one may be told to drain.
+  const ports = await bindPorts(config, admin).catch(async (error: unknown) => {
+    await workers.close()
+    throw error
+  })
   await certificates.load()
   await workers.start()
   workersStarted()
   await restoreSaved(parts, config, stateArrived, log)
-  const agent = parts.connect()
-  const stop = new AbortController()
-  const admin = { build: version, state, workers, agent, readiness, draining: stop.signal, log }
-  const ports = await bindPorts(config, admin).catch(async (error: unknown) => {
-    await end(parts, config, { stop, ports: undefined, handedOver })
-    throw error
-  })
+  parts.connect()
   let closing: Promise<void> | undefined
   const ready = openPorts(ports, readiness.wait(stop.signal))
   // Who closes a daemon that never became ready need not look at this.
@@ -85,7 +86,7 @@ export async function build(config: DaemonConfig, deps: DaemonDeps = {}): Promis
 
 interface Ending {
   readonly stop: AbortController
-  readonly ports: AdminPorts | undefined
+  readonly ports: AdminPorts
   /** Another daemon has the state on disk in its care. */
   readonly handedOver: boolean
 }
@@ -97,13 +98,13 @@ interface Ending {
 async function end(parts: Parts, config: DaemonConfig, { stop, ports, handedOver }: Ending): Promise<void> {
   const { certificates, workers, writer, state, log } = parts
   const deadlineMs = config.drainTimeout
-  log.info({ deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : 'unlimited' }, 'draining')
+  log.info({ handedOver, deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : 'unlimited' }, 'draining')
   stop.abort()
   state.drain()
   parts.connect().drain()
   const drained = workers.some('drain', { deadlineMs }, deadlineMs + drainGraceMs)
   const progress = setInterval(() => void reportDrain(workers, log), drainReportMs)
-  await Promise.all([handedOver ? writer.abandon() : writer.close(), certificates.close(), ports?.close()])
+  await Promise.all([handedOver ? writer.abandon() : writer.close(), certificates.close(), ports.close()])
   await drained
   clearInterval(progress)
   await parts.connect().close()
@@ -122,6 +123,7 @@ interface Parts {
   readonly workers: Workers
   readonly state: HandoffState
   readonly writer: StateWriter
+  readonly agent: Pick<AgentClient, 'connected'>
   /** The client of the agent, started on first use. */
   readonly connect: () => AgentClient
 }
@@ -171,7 +173,12 @@ function assemble(
     })
     return agent
   }
-  return { log, certificates, workers, state, writer, connect }
+  const connected = {
+    get connected() {
+      return agent?.connected === true
+    },
+  }
+  return { log, certificates, workers, state, writer, agent: connected, connect }
 }
 
 function stateFile(config: DaemonConfig): string {

@@ -156,6 +156,22 @@ t.test(
   },
 )
 
+t.test('a daemon that comes and goes while another one takes over does not hold that up', async (t) => {
+  const { server, path, state, taken } = await prepare(t)
+  state.value = { ...state.value, workloads: [workload] }
+  const first = await FakeDaemon.connect(path, t, { startedAt: 1_000 })
+  await until('the first', () => taken.length === 1)
+  const third = await FakeDaemon.connect(path, t, { startedAt: 3_000 }, { [workload.uid]: 'EMFILE' })
+  await until('the third', () => taken.length === 2)
+  const second = await FakeDaemon.connect(path, t, { startedAt: 2_000 })
+  await until('the second', () => taken.length === 3)
+  t.equal(first.of('drain').length + second.of('drain').length, 0, 'the newest one lacks a workload')
+  third.close()
+  await until('the word', () => first.of('drain').length === 1)
+  t.equal(server.serving(workload), 'served')
+  t.equal(second.of('drain').length, 0)
+})
+
 t.test('a daemon that says that it drains serves nothing, now and when it connects again', async (t) => {
   const { server, path, state } = await prepare(t)
   state.value = { ...state.value, workloads: [workload] }

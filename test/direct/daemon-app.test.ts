@@ -58,12 +58,16 @@ t.test('a damaged state file does not keep the daemon from starting', async (t) 
   await daemon.close()
 })
 
-t.test('a port that is taken ends the start and leaves nothing running', async (t) => {
+t.test('a port that is taken ends the start, before the agent hears of it, and leaves nothing running', async (t) => {
   const stranger = createServer().listen(0, '127.0.0.1')
   t.teardown(() => stranger.close())
   await once(stranger, 'listening')
   const healthAddress = `127.0.0.1:${(stranger.address() as AddressInfo).port}`
-  await t.rejects(build(configIn(t, { healthAddress }), { log: nullLogger() }), { code: 'SYSTEM_CALL' })
+  const config = configIn(t, { healthAddress })
+  const agent = await FakeAgent.listen(config.runDir, await FakeCa.create())
+  t.teardown(() => agent.close())
+  await t.rejects(build(config, { log: nullLogger() }), { code: 'SYSTEM_CALL' })
+  t.same(agent.said, [], 'nobody is told to drain for it')
 })
 
 t.test(
