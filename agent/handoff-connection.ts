@@ -30,6 +30,14 @@ export interface ConnectionEvents {
   ready(epoch: string, version: number, refused: readonly RefusedResource[]): void
 }
 
+/** What the server of the socket hears of one connection. */
+export interface ConnectionOwner {
+  /** The daemon has said who it is: it may get the state. */
+  greeted(connection: DaemonConnection): void
+  /** It serves more, or less, than before. */
+  settled(): void
+}
+
 export interface ConnectionLimits {
   readonly ackMs: number
   /** For the first message, which may be large. */
@@ -58,13 +66,19 @@ export class DaemonConnection {
   readonly #waiting = new Map<number, Waiting>()
   /** uid → the workload as acknowledged; undefined while the answer is awaited. */
   readonly #served = new Map<string, string | undefined>()
+  readonly #owner: ConnectionOwner
+  #hello: Extract<HandoffToAgent, { type: 'hello' }> | undefined
+  #draining = false
   #opened = false
+  /** It has acknowledged the state that it was opened with. */
+  #settledState = false
   #nextSeq = 1
   #requests = 0
 
-  constructor(socket: Socket, events: ConnectionEvents, limits: ConnectionLimits, log: Logger) {
+  constructor(socket: Socket, events: ConnectionEvents, owner: ConnectionOwner, limits: ConnectionLimits, log: Logger) {
     this.#channel = new LineChannel(socket, { parse: parseHandoffToAgent, limitBytes: limits.lineBytes })
     this.#events = events
+    this.#owner = owner
     this.#limits = limits
     this.#log = log
   }
@@ -72,6 +86,43 @@ export class DaemonConnection {
   /** Whether the daemon was sent a state. */
   get opened(): boolean {
     return this.#opened
+  }
+
+  /** Whether it has said who it is. */
+  get greeted(): boolean {
+    return this.#hello !== undefined
+  }
+
+  /** It accepts no connections (any more). */
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  /** When it started, in milliseconds since boot; 0 where it does not say. */
+  get startedAt(): number {
+    return this.#hello?.startedAt ?? 0
+  }
+
+  /** uids of the workloads that it accepts connections for. */
+  get servedUids(): ReadonlySet<string> {
+    return new Set([...this.#served].flatMap(([uid, acknowledged]) => (acknowledged === undefined ? [] : [uid])))
+  }
+
+  /** Whether it may take over: it has the state, and every workload of it has been answered for. */
+  get settled(): boolean {
+    return this.#settledState && !this.#draining
+  }
+
+  /** Tells it to drain, once; a daemon from before hand-overs is left as it is. */
+  async drain(): Promise<void> {
+    if (this.#draining || this.#hello?.startedAt === undefined) return
+    this.#drains()
+    await this.#request({ type: 'drain' })
+  }
+
+  #drains(): void {
+    this.#draining = true
+    this.#served.clear()
   }
 
   /** Sends the state; everything else comes after it. Once. */
@@ -118,6 +169,7 @@ export class DaemonConnection {
       const reason = (await this.#request({ type: 'workload-add', workload })).failed[uid]
       if (reason !== undefined) throw new MeshError('CONNECT_FAILED', `the daemon cannot serve ${uid}: ${reason}`)
       this.#served.set(uid, JSON.stringify(workload))
+      this.#owner.settled()
     } catch (error: unknown) {
       this.#served.delete(uid)
       throw error
@@ -126,6 +178,7 @@ export class DaemonConnection {
 
   async remove(uid: string): Promise<void> {
     this.#served.delete(uid)
+    this.#owner.settled()
     await this.#request({ type: 'workload-remove', uid })
   }
 
@@ -138,12 +191,15 @@ export class DaemonConnection {
   }
 
   async #sendState(state: HandoffState): Promise<void> {
-    for (const { uid } of state.workloads) this.#served.set(uid, undefined)
+    if (!this.#draining) for (const { uid } of state.workloads) this.#served.set(uid, undefined)
     try {
       const ack = await this.#request({ type: 'state', ...state }, this.#limits.stateAckMs)
       for (const workload of state.workloads) this.#settle(workload, ack.failed[workload.uid])
       this.#log.info({ workloads: state.workloads.length, refused: ack.refused.length }, 'the daemon took the state')
+      if (this.#draining) return
+      this.#settledState = true
       this.#events.ready(state.delta.epoch, state.delta.version, ack.refused)
+      this.#owner.settled()
     } catch (error: unknown) {
       this.#log.warn({ err: error }, 'the daemon did not take the state')
     }
@@ -188,7 +244,12 @@ export class DaemonConnection {
   #receive(message: HandoffToAgent): void {
     switch (message.type) {
       case 'hello':
-        this.#log.info({ build: message.build, pid: message.pid }, 'a daemon connected')
+        this.#greet(message)
+        return
+      case 'draining':
+        this.#drains()
+        this.#log.info('the daemon drains')
+        this.#events.changed()
         return
       case 'ack': {
         const waiting = this.#waiting.get(message.seq)
@@ -199,6 +260,14 @@ export class DaemonConnection {
       case 'csr':
         void this.#issue(message.id, message.identity, message.csr)
     }
+  }
+
+  #greet(hello: Extract<HandoffToAgent, { type: 'hello' }>): void {
+    if (this.#hello !== undefined) throw new MeshError('FEED_PROTOCOL', 'a second hello')
+    this.#hello = hello
+    this.#draining = hello.draining === true
+    this.#log.info({ build: hello.build, pid: hello.pid, draining: this.#draining }, 'a daemon connected')
+    this.#owner.greeted(this)
   }
 
   async #issue(id: number, identity: string, csr: string): Promise<void> {

@@ -1,6 +1,6 @@
 // The agent's unix socket for daemons: <run-dir>/agent.sock. Only root and the configured user may connect. Every
-// daemon is told everything (state, then changes in order); the newest one decides what counts as served. Used by
-// app.ts and the reconciler.
+// daemon is told everything (state, then changes in order); the one that started last decides what counts as served, and
+// once it serves all that an older one serves, the older one is told to drain. Used by app.ts and the reconciler.
 import { chmodSync, chownSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
@@ -11,6 +11,7 @@ import { peerCredentials } from '../core/net/sys.ts'
 import {
   type ConnectionEvents,
   type ConnectionLimits,
+  type ConnectionOwner,
   DaemonConnection,
   type HandoffState,
   type Serving,
@@ -39,9 +40,10 @@ function answers(path: string): Promise<boolean> {
 }
 
 const defaultLimits: ConnectionLimits = { ackMs: 5000, stateAckMs: 30_000, lineBytes: 256 * 1024 * 1024 }
-const maxDaemons = 8
+/** Daemons that drain until their last connection ends may be many. */
+const maxDaemons = 64
 
-export class HandoffServer {
+export class HandoffServer implements ConnectionOwner {
   readonly #options: HandoffOptions
   readonly #limits: ConnectionLimits
   readonly #server: Server
@@ -86,7 +88,30 @@ export class HandoffServer {
     for (const connection of this.#connections) this.#open(connection)
   }
 
-  /** Daemons that are connected. */
+  /** For DaemonConnection only. */
+  greeted(connection: DaemonConnection): void {
+    this.#open(connection)
+  }
+
+  /**
+   * For DaemonConnection only. The hand-over: whatever an older daemon accepts connections for, the newest one accepts too, so
+   * the older one may stop. Where the newest lacks one of its workloads, both go on, and share the others.
+   */
+  settled(): void {
+    const newest = this.#newest
+    if (newest?.settled !== true) return
+    const served = newest.servedUids
+    for (const older of this.#connections) {
+      if (older === newest || !older.greeted || older.draining || !older.servedUids.isSubsetOf(served)) continue
+      this.#options.log.info('a newer daemon has taken over; the older one is to drain')
+      // a daemon that is gone or silent by now is told again when it connects again
+      older
+        .drain()
+        .catch((error: unknown) => this.#options.log.warn({ err: error }, 'the older daemon does not answer'))
+    }
+  }
+
+  /** Daemons that are connected, those that drain included. */
   get connected(): number {
     return this.#connections.size
   }
@@ -124,8 +149,14 @@ export class HandoffServer {
     rmSync(this.#options.path, { force: true })
   }
 
+  /** The daemon that started last, among those that accept; of those that do not say when, the one that connected last. */
   get #newest(): DaemonConnection | undefined {
-    return [...this.#connections].at(-1)
+    let newest: DaemonConnection | undefined
+    for (const connection of this.#connections) {
+      if (!connection.greeted || connection.draining) continue
+      if (newest === undefined || connection.startedAt >= newest.startedAt) newest = connection
+    }
+    return newest
   }
 
   /**
@@ -141,7 +172,7 @@ export class HandoffServer {
   }
 
   #open(connection: DaemonConnection): void {
-    if (connection.opened) return
+    if (connection.opened || !connection.greeted) return
     const state = this.#options.state()
     if (state !== undefined) connection.open(state)
   }
@@ -165,13 +196,13 @@ export class HandoffServer {
   }
 
   async #serve(socket: Socket, log: Logger): Promise<void> {
-    const connection = new DaemonConnection(socket, this.#options, this.#limits, log)
+    const connection = new DaemonConnection(socket, this.#options, this, this.#limits, log)
     this.#connections.add(connection)
     try {
-      this.#open(connection)
       await connection.run()
     } finally {
       this.#connections.delete(connection)
+      this.settled()
       this.#options.changed()
     }
   }

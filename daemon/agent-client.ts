@@ -1,6 +1,7 @@
 // The daemon's end of the agent's unix socket: connects again and again, believes only root or its own user, hands every
-// message to one handler and carries certificate requests. Owned by app.ts; the agent is the daemon's only way to control.
+// message to one handler, carries certificate requests and says when the daemon drains. Owned by app.ts; the agent is the daemon's only way to control.
 import { connect, type Socket } from 'node:net'
+import { uptime } from 'node:os'
 import { backoff, sleep } from '../core/base/deadline.ts'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
@@ -13,7 +14,7 @@ import { peerCredentials } from '../core/net/sys.ts'
 const lineLimitBytes = 256 * 1024 * 1024
 const retry = { baseMs: 50, maxMs: 2000 } as const
 
-export type StateMessage = Exclude<HandoffToDaemon, { type: 'certificate' | 'certificate-error' }>
+export type StateMessage = Exclude<HandoffToDaemon, { type: 'certificate' | 'certificate-error' | 'drain' }>
 export type Acknowledgement = Pick<Extract<HandoffToAgent, { type: 'ack' }>, 'refused' | 'failed'>
 
 export interface AgentClientOptions {
@@ -22,11 +23,16 @@ export interface AgentClientOptions {
   readonly build: string
   /** Applies one message; messages come one at a time, in order. Its result is acknowledged. */
   readonly onMessage: (message: StateMessage) => Promise<Acknowledgement>
+  /** A newer daemon serves all that this one serves. */
+  readonly onDrain?: () => void
   /** The agent is there (again). */
   readonly onConnect?: () => void
   readonly log: Logger
   readonly random?: () => number
 }
+
+/** Of this process, in milliseconds since boot. */
+const startedAt = Math.round((uptime() - process.uptime()) * 1000)
 
 interface PendingRequest {
   readonly resolve: (issued: { readonly chain: string; readonly bundle: string }) => void
@@ -41,6 +47,7 @@ export class AgentClient {
   #channel: LineChannel<HandoffToDaemon, HandoffToAgent> | undefined
   #queue: Promise<void> = Promise.resolve()
   #nextRequest = 1
+  #draining = false
   #running: Promise<void>
 
   constructor(options: AgentClientOptions) {
@@ -79,6 +86,13 @@ export class AgentClient {
       })
       if (this.#channel?.send({ type: 'csr', id, identity, csr }) !== true) this.#settle(id)?.reject(agentGone())
     })
+  }
+
+  /** Tells the agent, now and whenever it comes back, that this daemon accepts nothing any more. */
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    this.#channel?.send({ type: 'draining' })
   }
 
   async close(): Promise<void> {
@@ -121,7 +135,7 @@ export class AgentClient {
         await this.#session(() => {
           attempt = 0
         })
-        log.warn('the agent ended the connection; traffic goes on with the last state')
+        if (!this.#stop.signal.aborted) log.warn('the agent ended the connection; traffic goes on with the last state')
       } catch (error: unknown) {
         const level = attempt === 0 ? 'warn' : 'debug'
         log[level]({ err: error, path: this.#options.path }, 'no connection to the agent; traffic goes on')
@@ -137,7 +151,8 @@ export class AgentClient {
       parse: parseHandoffToDaemon,
       limitBytes: lineLimitBytes,
     })
-    channel.send({ type: 'hello', build: this.#options.build, pid: process.pid })
+    const draining = this.#draining ? { draining: true } : {}
+    channel.send({ type: 'hello', build: this.#options.build, pid: process.pid, startedAt, ...draining })
     this.#channel = channel
     this.#options.log.info('connected to the agent')
     for (const wake of [...this.#connected]) wake()
@@ -160,6 +175,11 @@ export class AgentClient {
       const { code, reason, retryable } = message
       const text = `the control plane refused: ${code}: ${reason}${retryable ? '' : ' (final)'}`
       this.#settle(message.id)?.reject(new MeshError('CERTIFICATE_UNAVAILABLE', text))
+      return
+    }
+    if (message.type === 'drain') {
+      channel.send({ type: 'ack', seq: message.seq, refused: [], failed: {} })
+      this.#options.onDrain?.()
       return
     }
     this.#queue = this.#queue.then(async () => {

@@ -2,13 +2,13 @@
 // data workers. Called by cli/commands/daemon.ts and by tests.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startHttp } from '../core/admin/server.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
 import { Readiness } from '../core/base/readiness.ts'
 import { CertificateCache } from '../core/identity/cache.ts'
 import type { SocketAddress } from '../core/net/address.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
 import { type AdminDeps, adminRoutes, healthRoutes, metricsRoutes } from './admin.ts'
+import { AdminPorts } from './admin-ports.ts'
 import { AgentClient } from './agent-client.ts'
 import type { DaemonConfig } from './config.ts'
 import { HandoffState } from './handoff-state.ts'
@@ -26,6 +26,8 @@ export interface Daemon {
   readonly addresses: { readonly admin: SocketAddress; readonly metrics: SocketAddress; readonly health: SocketAddress }
   /** Resolves once a state, of the agent or from disk, is in force. */
   readonly ready: Promise<void>
+  /** Resolves when a newer daemon has taken over: `close` is due. */
+  readonly retired: Promise<void>
   /** Drains (bounded by `drainTimeout`) and ends. A second call joins the first. */
   close(): Promise<void>
 }
@@ -33,6 +35,8 @@ export interface Daemon {
 const saveDelayMs = 500
 /** What a worker gets on top of its drain before it is ended unasked. */
 const drainGraceMs = 5000
+/** A drain may take days. */
+const drainReportMs = 60_000
 
 /** Starts the daemon. Throws SYSTEM_CALL where a port is taken, STORE_FAILED where the state directory is not usable. */
 export async function build(config: DaemonConfig, deps: DaemonDeps = {}): Promise<Daemon> {
@@ -43,50 +47,74 @@ export async function build(config: DaemonConfig, deps: DaemonDeps = {}): Promis
   const readiness = new Readiness()
   const stateArrived = readiness.task('state')
   const workersStarted = readiness.task('workers')
-  const parts = assemble(config, { ...deps, log, build: version }, stateArrived)
-  const { certificates, workers, state } = parts
+  const retired = Promise.withResolvers<void>()
+  let handedOver = false
+  const onRetired = (): void => {
+    handedOver = true
+    retired.resolve()
+  }
+  const hooks = { stateArrived, retired: onRetired }
+  const parts = assemble(config, { ...deps, log, build: version }, hooks)
+  const { certificates, workers, state, agent } = parts
+  const stop = new AbortController()
+  const admin = { build: version, state, workers, agent, readiness, draining: stop.signal, log }
+  // First of all: once the agent has heard of this daemon, another one may be told to drain.
+  const ports = await bindPorts(config, admin).catch(async (error: unknown) => {
+    await workers.close()
+    throw error
+  })
   await certificates.load()
   await workers.start()
   workersStarted()
   await restoreSaved(parts, config, stateArrived, log)
-  const agent = parts.connect()
-  const stop = new AbortController()
-  const admin = { build: version, state, workers, agent, readiness, draining: stop.signal, log }
-  const servers = await openServers(config, admin).catch(async (error: unknown) => {
-    await end(parts, config, stop, [])
-    throw error
-  })
+  parts.connect()
   let closing: Promise<void> | undefined
-  const ready = readiness.wait(stop.signal)
+  const ready = openPorts(ports, readiness.wait(stop.signal))
   // Who closes a daemon that never became ready need not look at this.
   ready.catch(() => {})
+  const [adminAddress, metrics, health] = ports.shared ? ports.addresses : await ports.open()
   return {
-    addresses: servers.addresses,
+    addresses: { admin: adminAddress!, metrics: metrics!, health: health! },
     ready,
+    retired: retired.promise,
     close: () => {
-      closing ??= end(parts, config, stop, servers.list)
+      closing ??= end(parts, config, { stop, ports, handedOver })
       return closing
     },
   }
 }
 
-/** Nothing new from the agent, connections drained, state and certificates on disk, then the rest. */
-async function end(
-  parts: Parts,
-  config: DaemonConfig,
-  stop: AbortController,
-  servers: OpenServers['list'],
-): Promise<void> {
-  const { certificates, workers, writer, log } = parts
+interface Ending {
+  readonly stop: AbortController
+  readonly ports: AdminPorts
+  /** Another daemon has the state on disk in its care. */
+  readonly handedOver: boolean
+}
+
+/**
+ * The ports where one asks for this host's daemon, and the files on disk, are given up first: a daemon that has taken over has
+ * them now. The agent is heard to the end, since live connections are still judged by the model.
+ */
+async function end(parts: Parts, config: DaemonConfig, { stop, ports, handedOver }: Ending): Promise<void> {
+  const { certificates, workers, writer, state, log } = parts
   const deadlineMs = config.drainTimeout
-  log.info({ deadlineMs }, 'draining')
+  log.info({ handedOver, deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : 'unlimited' }, 'draining')
   stop.abort()
+  state.drain()
+  parts.connect().drain()
+  const drained = workers.some('drain', { deadlineMs }, deadlineMs + drainGraceMs)
+  const progress = setInterval(() => void reportDrain(workers, log), drainReportMs)
+  await Promise.all([handedOver ? writer.abandon() : writer.close(), certificates.close(), ports.close()])
+  await drained
+  clearInterval(progress)
   await parts.connect().close()
-  await workers.some('drain', { deadlineMs }, deadlineMs + drainGraceMs)
-  await Promise.all([writer.close(), certificates.close()])
   await workers.close()
-  await Promise.all(servers.map((server) => server.close()))
   log.info('stopped')
+}
+
+async function reportDrain(workers: Workers, log: Logger): Promise<void> {
+  const live = (await workers.some('connections', {})).flat().length
+  log.info({ live }, 'still draining')
 }
 
 interface Parts {
@@ -95,6 +123,7 @@ interface Parts {
   readonly workers: Workers
   readonly state: HandoffState
   readonly writer: StateWriter
+  readonly agent: Pick<AgentClient, 'connected'>
   /** The client of the agent, started on first use. */
   readonly connect: () => AgentClient
 }
@@ -102,7 +131,7 @@ interface Parts {
 function assemble(
   config: DaemonConfig,
   deps: DaemonDeps & { readonly log: Logger; readonly build: string },
-  stateArrived: () => void,
+  hooks: { readonly stateArrived: () => void; readonly retired: () => void },
 ): Parts {
   const { log } = deps
   let agent: AgentClient | undefined
@@ -135,15 +164,21 @@ function assemble(
       build: deps.build,
       onMessage: async (message) => {
         const acknowledgement = await state.apply(message)
-        stateArrived()
+        hooks.stateArrived()
         return acknowledgement
       },
+      onDrain: hooks.retired,
       onConnect: () => certificates.retry(),
       log,
     })
     return agent
   }
-  return { log, certificates, workers, state, writer, connect }
+  const connected = {
+    get connected() {
+      return agent?.connected === true
+    },
+  }
+  return { log, certificates, workers, state, writer, agent: connected, connect }
 }
 
 function stateFile(config: DaemonConfig): string {
@@ -178,29 +213,17 @@ async function restoreSaved(
   }
 }
 
-interface OpenServers {
-  readonly addresses: Daemon['addresses']
-  readonly list: readonly { close(): Promise<void> }[]
+/** Beside another daemon, who asks reaches that one until this one is ready. */
+async function openPorts(ports: AdminPorts, ready: Promise<void>): Promise<void> {
+  await ready
+  if (ports.shared) await ports.open()
 }
 
-async function openServers(config: DaemonConfig, deps: AdminDeps): Promise<OpenServers> {
-  const open = (
-    { host, port }: { readonly host: string; readonly port: number },
-    routes: ReturnType<typeof adminRoutes>,
-  ) => startHttp({ address: host, port, routes, log: deps.log })
-  const list: Awaited<ReturnType<typeof startHttp>>[] = []
-  try {
-    for (const [address, routes] of [
-      [config.adminAddress, adminRoutes(deps)],
-      [config.metricsAddress, metricsRoutes(deps)],
-      [config.healthAddress, healthRoutes(deps)],
-    ] as const) {
-      list.push(await open(address, routes))
-    }
-  } catch (error: unknown) {
-    await Promise.all(list.map((server) => server.close()))
-    throw error
-  }
-  const [admin, metrics, health] = list.map((server) => server.address)
-  return { addresses: { admin: admin!, metrics: metrics!, health: health! }, list }
+async function bindPorts(config: DaemonConfig, deps: AdminDeps): Promise<AdminPorts> {
+  const plans = [
+    { at: config.adminAddress, routes: adminRoutes(deps) },
+    { at: config.metricsAddress, routes: metricsRoutes(deps) },
+    { at: config.healthAddress, routes: healthRoutes(deps) },
+  ]
+  return await AdminPorts.bind(plans, deps.log)
 }

@@ -1,7 +1,7 @@
 // The configuration of `culvert daemon`: one row per field. docs/CONFIG.md is written from it; the CLI makes flags of it.
 import { availableParallelism } from 'node:os'
 import { type Config, row } from '../core/base/config.ts'
-import { durationMs, enumOf, hostPort, integer, type Parser, path } from '../core/base/parsers.ts'
+import { durationMs, enumOf, hostPort, integer, type Parser, path, unlimitedOr } from '../core/base/parsers.ts'
 
 const integers = integer(1, 64)
 
@@ -41,7 +41,11 @@ export const daemonRows = {
     'info',
     'least severe level that is logged; the access log is info',
   ),
-  drainTimeout: row(durationMs, '25s', 'how long live connections may go on when the daemon or a workload stops'),
+  drainTimeout: row(
+    unlimitedOr(durationMs),
+    '25s',
+    'how long live connections may go on when the daemon or a workload stops; `unlimited`: until the last one ends',
+  ),
   connectTimeout: row(durationMs, '10s', 'longest wait for an application to accept an inbound connection'),
   establishTimeout: row(durationMs, '20s', 'longest wait for an outbound connection, the tunnel included'),
   maxConnections: row(integer(1, 1_000_000), '20000', 'most open connections of one workload on one worker'),

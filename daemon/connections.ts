@@ -5,6 +5,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Bag, type Bagged } from '../core/base/bag.ts'
+import { deadlineTimer } from '../core/base/deadline.ts'
 import { MeshError } from '../core/base/errors.ts'
 import type { Identity } from '../core/identity/spiffe.ts'
 import type { SocketAddress } from '../core/net/address.ts'
@@ -226,10 +227,10 @@ export class Connections {
   /** Resolves once this owner has no connection, or false at the deadline. The timer keeps the process alive. */
   whenEmpty(owner: Served, deadlineMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
+      const timer = deadlineTimer(deadlineMs, () => {
         this.#waiting = this.#waiting.filter((waiter) => waiter.resolve !== settle)
         resolve(false)
-      }, deadlineMs)
+      })
       const settle = (): void => {
         clearTimeout(timer)
         resolve(true)

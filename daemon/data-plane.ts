@@ -244,11 +244,14 @@ export class DataPlane {
     this.#plane.telemetry.logLevel = level
   }
 
-  /** Stops accepting, tells peers, gives live connections `deadlineMs`, then resets them. */
+  /** Stops accepting, tells peers, gives live connections `deadlineMs`, which may be `Infinity`, then resets them. */
   async drain(deadlineMs: number): Promise<void> {
     this.#draining = true
     await this.#changes
-    await Promise.all([...[...this.#served.values()].map((served) => served.stop(deadlineMs)), ...this.#leaving])
+    const stopping = [...this.#served.values()].map((served) => served.stop(deadlineMs))
+    // What is being made still gets its session; the others are for nobody any more.
+    this.#plane.pool.retire(() => true)
+    await Promise.all([...stopping, ...this.#leaving])
     this.#served.clear()
     this.#stays.clear()
     await this.#plane.pool.close(0)

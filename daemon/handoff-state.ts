@@ -51,6 +51,7 @@ export class HandoffState {
   readonly #identities = new Set<string>()
   readonly snapshot = new Snapshot()
   #bundle: string | undefined
+  #draining = false
 
   constructor(deps: HandoffStateDeps) {
     this.#deps = deps
@@ -65,9 +66,17 @@ export class HandoffState {
     return [...this.#identities].flatMap((identity) => this.#deps.certificates.get(identity) ?? [])
   }
 
-  /** For a worker that starts; undefined before the first state. */
+  /**
+   * From now on only the model is followed, because live connections are still judged by it; workloads, certificates and what
+   * is on disk belong to the daemon that takes over.
+   */
+  drain(): void {
+    this.#draining = true
+  }
+
+  /** For a worker that starts; undefined before the first state, and once nothing is to be accepted any more. */
   workerState(): WorkerState | undefined {
-    if (this.#bundle === undefined) return undefined
+    if (this.#bundle === undefined || this.#draining) return undefined
     return { delta: this.snapshot.toDelta(), workloads: this.workloads, certificates: this.certificates }
   }
 
@@ -79,17 +88,27 @@ export class HandoffState {
 
   /** Applies one message of the agent. Throws where it cannot be applied as a whole; then nothing was acknowledged. */
   async apply(message: StateMessage): Promise<Acknowledgement> {
+    if (this.#draining) return await this.#follow(message)
     const applied = await this.#apply(message)
     this.#deps.onChange()
     this.#report(applied)
     return applied
   }
 
+  async #follow(message: StateMessage): Promise<Acknowledgement> {
+    if (message.type !== 'state' && message.type !== 'delta') return merge([], [])
+    const { delta } = message
+    return merge(this.snapshot.apply(delta), await this.#deps.workers.some('delta', { delta }))
+  }
+
   async #apply(message: StateMessage): Promise<Acknowledgement> {
     const { workers } = this.#deps
     switch (message.type) {
-      case 'state':
-        return await this.restore(message)
+      case 'state': {
+        const restored = await this.restore(message)
+        const present = message.workloads.filter(({ uid }) => restored.failed[uid] === undefined)
+        return { ...restored, failed: { ...restored.failed, ...(await this.#uncertified(present)) } }
+      }
       case 'delta': {
         this.#needState()
         const refused = this.snapshot.apply(message.delta)
@@ -102,7 +121,7 @@ export class HandoffState {
         this.#needState()
         this.#workloads.set(message.workload.uid, message.workload)
         this.#requireIdentities()
-        return await this.#certified(message.workload, workers.all('workload-add', { workload: message.workload }))
+        return await this.#add(message.workload)
       case 'workload-remove': {
         this.#workloads.delete(message.uid)
         const answers = await workers.all('workload-remove', { uid: message.uid })
@@ -110,6 +129,12 @@ export class HandoffState {
         return merge([], answers)
       }
     }
+  }
+
+  async #add(workload: LocalWorkload): Promise<Acknowledgement> {
+    const added = merge([], await this.#deps.workers.all('workload-add', { workload }))
+    if (added.failed[workload.uid] !== undefined) return added
+    return { ...added, failed: await this.#uncertified([workload]) }
   }
 
   /** Takes a whole state, of the agent or from disk. */
@@ -136,19 +161,22 @@ export class HandoffState {
   }
 
   /**
-   * Acknowledges an added workload only once it can present itself: the agent then captures it and tells its peers, whose
-   * tunnels would fail until the certificate is there.
+   * The workloads among these that cannot present themselves yet, and why; they are not acknowledged as served. The agent would
+   * capture an added one and tell its peers, whose tunnels would fail until the certificate is there, and it would have an older
+   * daemon drain that has one.
    */
-  async #certified(workload: LocalWorkload, adding: Promise<readonly Applied[]>): Promise<Acknowledgement> {
-    const added = merge([], await adding)
-    if (added.failed[workload.uid] !== undefined) return added
-    try {
-      await this.#deps.certificates.wait(workload.identity, deadline(certificateWaitMs))
-      return added
-    } catch (error: unknown) {
-      const { message } = asMeshError(error, 'CERTIFICATE_UNAVAILABLE')
-      return { ...added, failed: { ...added.failed, [workload.uid]: `it has no certificate yet: ${message}` } }
-    }
+  async #uncertified(workloads: readonly LocalWorkload[]): Promise<Readonly<Record<string, string>>> {
+    const limit = deadline(certificateWaitMs)
+    const failures = workloads.map(async ({ uid, identity }) => {
+      try {
+        await this.#deps.certificates.wait(identity, limit)
+        return []
+      } catch (error: unknown) {
+        const { message } = asMeshError(error, 'CERTIFICATE_UNAVAILABLE')
+        return [[uid, `it has no certificate yet: ${message}`] as const]
+      }
+    })
+    return Object.fromEntries((await Promise.all(failures)).flat())
   }
 
   #needState(): void {

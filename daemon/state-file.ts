@@ -99,12 +99,21 @@ export class StateWriter {
 
   /** Writes what is outstanding. */
   async close(): Promise<void> {
-    if (this.#timer !== undefined) {
-      clearTimeout(this.#timer)
-      this.#timer = undefined
-      this.#write()
-    }
+    if (this.#forget()) this.#write()
     await this.#writing
+  }
+
+  /** Leaves the file to somebody else: what is outstanding is not written. */
+  async abandon(): Promise<void> {
+    this.#forget()
+    await this.#writing
+  }
+
+  #forget(): boolean {
+    const outstanding = this.#timer !== undefined
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    return outstanding
   }
 
   #write(): void {

@@ -96,12 +96,8 @@ async function workloadDns(
     counters: metrics.for(local),
     log,
   })
-  return {
-    close: async () => {
-      await dns.close()
-      metrics.forget(local)
-    },
-  }
+  const forget = (): void => metrics.forget(local)
+  return { drain: () => dns.drain().then(forget), close: () => dns.close().then(forget) }
 }
 
 function serve(port: MessagePort, worker: DataWorker): void {

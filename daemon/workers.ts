@@ -1,7 +1,7 @@
 // The data workers as the main thread sees them: starts them, asks all of them the same and collects the answers, and starts
 // another one with the full state where one crashed. Owned by app.ts.
 import { Worker } from 'node:worker_threads'
-import { abortable, backoff, sleep } from '../core/base/deadline.ts'
+import { abortable, backoff, deadlineTimer, sleep } from '../core/base/deadline.ts'
 import { type ErrorCode, errorCodes, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
 import type { MetricSnapshot } from '../core/base/metrics.ts'
@@ -21,7 +21,7 @@ export interface WorkersOptions {
 interface Pending {
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: MeshError) => void
-  readonly timer: NodeJS.Timeout
+  readonly timer: NodeJS.Timeout | undefined
 }
 
 /** A worker that leaves a question unanswered for so long is stuck; its caller goes on without it. */
@@ -145,10 +145,10 @@ class WorkerThread {
   ): Promise<WorkerOperations[O]['answer']> {
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const timer = deadlineTimer(timeoutMs, () => {
         this.#pending.delete(id)
         reject(new MeshError('ABORTED', `worker ${this.#index} did not answer ${operation} within ${timeoutMs} ms`))
-      }, timeoutMs)
+      })
       this.#pending.set(id, { resolve: resolve as Pending['resolve'], reject, timer })
       worker.postMessage({ ...request, id, operation })
     })

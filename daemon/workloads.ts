@@ -17,6 +17,8 @@ import { systemCode, tuneSocket } from './sockets.ts'
 
 /** The DNS server of one workload, or whatever else stops with it. */
 export interface Stoppable {
+  /** Lets others take what comes from now on, finishes what has come, closes. Bounded by the work's own deadlines. */
+  drain(): Promise<void>
   close(): Promise<void>
 }
 
@@ -25,6 +27,9 @@ export interface ServedWorkloadDeps {
   /** Starts the workload's DNS, if it shall have one. */
   readonly startDns: ((served: ServedWorkload) => Promise<Stoppable>) | undefined
 }
+
+/** How long after its connections a session may end. */
+const cutMs = 500
 
 /** What a namespace without IPv6 answers to a listener on `::`. */
 const noIpv6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT'])
@@ -112,12 +117,13 @@ export class ServedWorkload implements Served {
 
   async #stop(drainMs: number): Promise<void> {
     for (const server of this.#servers) server.close()
-    const dns = this.#dns?.close()
+    const dns = this.#dns?.drain()
     const { connections, sockets, log } = this.#plane
-    const tunnel = this.#tunnel.drain(drainMs)
+    // Sessions are cut after the connections that they carry, so that each connection is reset, and reported, for what it is.
+    const tunnel = this.#tunnel.drain(drainMs + cutMs)
     if (!(await connections.whenEmpty(this, drainMs))) {
       const live = connections.of(this).length
-      log.info({ workload: this.uid, live }, 'the drain deadline passed; resetting what is left')
+      log.warn({ workload: this.uid, live }, 'the drain deadline passed; resetting what is left')
       connections.closeAll(new MeshError('DRAINING', 'the workload or its daemon stops'), this)
     }
     await tunnel

@@ -31,6 +31,27 @@ export async function stopUnit(selector: LabSelector, unit: string, graceMs = 30
   if (record !== undefined) await endProcesses([record], graceMs)
 }
 
+/**
+ * Starts another daemon beside the one that runs, as an orchestrator with surge does; they hand over by themselves.
+ * Resolves with both once the new one has been started.
+ */
+export async function succeedUnit(
+  selector: LabSelector,
+  unit: string,
+): Promise<{ readonly before: ProcessRecord; readonly after: ProcessRecord }> {
+  requireUnit(selector, unit)
+  if (!unit.startsWith('daemon@')) throw new MeshError('LAB_FAILED', `${unit} cannot run twice: only daemons hand over`)
+  const before = unitProcess(selector, unit)
+  if (before === undefined) throw new MeshError('LAB_FAILED', `${unit} is not running`)
+  writeFileSync(join(labPaths(selector).reloads, unit), '')
+  return { before, after: await waitRestarted(selector, unit, before) }
+}
+
+/** Processes of a unit that another one has followed and that still run. */
+export function leavingProcesses(selector: LabSelector, unit: string): readonly ProcessRecord[] {
+  return (readSupervisor(labPaths(selector))?.units[unit]?.leaving ?? []).filter(isRunning)
+}
+
 /** Lets the supervisor start a held process again. */
 export function releaseUnit(selector: LabSelector, unit: string): void {
   requireUnit(selector, unit)

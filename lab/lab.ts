@@ -41,6 +41,7 @@ export interface UpOptions extends LabSelector {
   /** `all`: a mesh; `workloads`: only namespaces and what runs in them; `none`: only namespaces. */
   readonly processes?: LabRecord['processes']
   readonly leafLifetime?: string
+  readonly drainTimeout?: string
   readonly logLevel?: string
   /** For everything to become ready. */
   readonly timeoutMs?: number
@@ -134,7 +135,7 @@ async function build(lab: Lab, options: UpOptions, objects: readonly MeshObject[
 
 async function writeState(lab: Lab, processes: LabRecord['processes']): Promise<void> {
   const { paths, plan } = lab
-  makeFolders(paths.folder, paths.logs, paths.holds, paths.runFolder, `${paths.folder}/resolv`)
+  makeFolders(paths.folder, paths.logs, paths.holds, paths.reloads, paths.runFolder, `${paths.folder}/resolv`)
   const record: LabRecord = { plan, createdAt: new Date().toISOString(), processes }
   writeJson(paths.lab, record)
   for (const host of plan.hosts) {
@@ -152,6 +153,7 @@ function chooseUnits(lab: Lab, options: UpOptions, processes: 'all' | 'workloads
   if (processes === 'workloads') return workloadUnits(lab.plan, lab.paths)
   return allUnits(lab.plan, lab.paths, {
     ...(options.leafLifetime === undefined ? {} : { leafLifetime: options.leafLifetime }),
+    ...(options.drainTimeout === undefined ? {} : { drainTimeout: options.drainTimeout }),
     ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
   })
 }

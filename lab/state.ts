@@ -24,6 +24,8 @@ export interface LabPaths {
   readonly processes: string
   readonly logs: string
   readonly holds: string
+  /** Requests for a successor, by unit. */
+  readonly reloads: string
   readonly controlState: string
 }
 
@@ -44,6 +46,8 @@ export interface Unit {
 
 export interface UnitState {
   readonly process?: ProcessRecord
+  /** Processes of this unit that another one has followed, and that still finish their work. */
+  readonly leaving?: readonly ProcessRecord[]
   readonly restarts: number
   /** How it ended last. */
   readonly lastExit?: string
@@ -71,6 +75,7 @@ export function labPaths(selector: LabSelector): LabPaths {
     processes: join(folder, 'processes.json'),
     logs: join(folder, 'logs'),
     holds: join(folder, 'holds'),
+    reloads: join(folder, 'reloads'),
     controlState: join(folder, 'control'),
   }
 }

@@ -1,7 +1,7 @@
-// The lab's systemd: a detached process that starts every process of a lab, restarts each one second after it ends, and stops
-// all of them when it is told to. Started by lab.ts as `node lab/supervisor.ts NAME STATE_DIR`; talks through files only.
+// The lab's systemd: a detached process that starts every process of a lab, restarts each one second after it ends, starts a
+// successor beside a running one when it is asked to, and stops all of them when it is told to. Started by lab.ts as `node lab/supervisor.ts NAME STATE_DIR`; talks through files only.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, copyFileSync, existsSync, openSync, statSync, truncateSync } from 'node:fs'
+import { closeSync, copyFileSync, existsSync, openSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { labMarker, type ProcessRecord, startTimeOf } from './processes.ts'
 import {
@@ -24,9 +24,13 @@ type State =
   | { readonly kind: 'waiting'; readonly notBefore: number }
   | { readonly kind: 'running'; readonly child: ChildProcess; readonly record: ProcessRecord }
 
+type Running = Extract<State, { kind: 'running' }>
+
 interface Entry {
   readonly unit: Unit
   state: State
+  /** Former processes that still run, beside the one that followed them. */
+  readonly leaving: Set<Running>
   starts: number
   lastExit: string | undefined
 }
@@ -43,6 +47,7 @@ class Supervisor {
     this.#entries = units.map((unit) => ({
       unit,
       state: { kind: 'waiting', notBefore: 0 },
+      leaving: new Set(),
       starts: 0,
       lastExit: undefined,
     }))
@@ -54,11 +59,23 @@ class Supervisor {
     const now = performance.now()
     let changed = false
     for (const entry of this.#entries) {
+      if (this.#asked(entry.unit) && entry.state.kind === 'running') {
+        entry.leaving.add(entry.state)
+        entry.state = { kind: 'waiting', notBefore: 0 }
+      }
       if (entry.state.kind !== 'waiting' || entry.state.notBefore > now || !this.#mayStart(entry.unit)) continue
       this.#start(entry)
       changed = true
     }
     if (changed) this.record()
+  }
+
+  /** Whether a successor is asked for; once for each request. */
+  #asked(unit: Unit): boolean {
+    const request = join(this.#paths.reloads, unit.name)
+    if (!existsSync(request)) return false
+    rmSync(request)
+    return true
   }
 
   #mayStart(unit: Unit): boolean {
@@ -79,13 +96,22 @@ class Supervisor {
     })
     closeSync(log)
     entry.starts++
-    child.once('error', (error) => this.#ended(entry, `could not start: ${error.message}`))
-    child.once('exit', (code, signal) => this.#ended(entry, signal === null ? `exit code ${code}` : `signal ${signal}`))
+    child.once('error', (error) => this.#ended(entry, child, `could not start: ${error.message}`))
+    child.once('exit', (code, signal) => {
+      this.#ended(entry, child, signal === null ? `exit code ${code}` : `signal ${signal}`)
+    })
     if (child.pid === undefined) return // the error event follows
     entry.state = { kind: 'running', child, record: { pid: child.pid, startTime: startTimeOf(child.pid) ?? '' } }
   }
 
-  #ended(entry: Entry, how: string): void {
+  #ended(entry: Entry, child: ChildProcess, how: string): void {
+    const left = [...entry.leaving].find((former) => former.child === child)
+    if (left !== undefined) {
+      signalGroup(left.record.pid, 'SIGKILL')
+      entry.leaving.delete(left)
+      this.record()
+      return
+    }
     if (entry.state.kind === 'running') signalGroup(entry.state.record.pid, 'SIGKILL')
     entry.lastExit = how
     entry.state = { kind: 'waiting', notBefore: performance.now() + restartMs }
@@ -94,9 +120,10 @@ class Supervisor {
 
   record(): void {
     const units: Record<string, UnitState> = {}
-    for (const { unit, state, starts, lastExit } of this.#entries) {
+    for (const { unit, state, leaving, starts, lastExit } of this.#entries) {
       units[unit.name] = {
         ...(state.kind === 'running' ? { process: state.record } : {}),
+        ...(leaving.size === 0 ? {} : { leaving: [...leaving].map(({ record }) => record) }),
         restarts: Math.max(0, starts - 1),
         ...(lastExit === undefined ? {} : { lastExit }),
       }
@@ -118,7 +145,10 @@ class Supervisor {
   /** Ends every process: SIGTERM to each group, SIGKILL after the grace time. */
   async stop(): Promise<void> {
     this.#stopping = true
-    const running = this.#entries.flatMap((entry) => (entry.state.kind === 'running' ? [entry.state] : []))
+    const running = this.#entries.flatMap(({ state, leaving }) => [
+      ...(state.kind === 'running' ? [state] : []),
+      ...leaving,
+    ])
     for (const { record } of running) signalGroup(record.pid, 'SIGTERM')
     const gone = Promise.all(running.map(({ child }) => exited(child)))
     const timer = setTimeout(() => {

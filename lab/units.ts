@@ -7,6 +7,8 @@ import type { LabPaths, Unit } from './state.ts'
 
 export interface UnitSettings {
   readonly leafLifetime?: string
+  /** Of the daemons. */
+  readonly drainTimeout?: string
   readonly logLevel?: string
 }
 
@@ -137,7 +139,14 @@ function agentUnit(plan: LabPlan, host: HostPlan, paths: LabPaths, settings: Uni
 
 function daemonUnit(host: HostPlan, paths: LabPaths, settings: UnitSettings): Unit {
   const folders = hostFolders(paths, host.name)
-  const command = [...node('cli/main.ts'), 'daemon', '--state-dir', folders.daemon, '--run-dir', folders.run]
+  const drain = settings.drainTimeout === undefined ? [] : ['--drain-timeout', settings.drainTimeout]
+  const command = [
+    ...node('cli/main.ts'),
+    'daemon',
+    ...['--state-dir', folders.daemon],
+    ...['--run-dir', folders.run],
+    ...drain,
+  ]
   return {
     name: `daemon@${host.name}`,
     command: insideNamespace(host.netns, command),

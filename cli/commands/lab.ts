@@ -30,6 +30,7 @@ function selectorOf(argv: Selector): { readonly name: string; readonly stateDir?
 interface UpArguments extends Selector {
   readonly filename: readonly string[]
   readonly leafLifetime?: string | undefined
+  readonly drainTimeout?: string | undefined
   readonly logLevel?: string | undefined
   readonly timeout: number
   readonly keep: boolean
@@ -49,6 +50,11 @@ const up: CommandModule<object, UpArguments> = {
         describe: 'first the topology, then resource files or folders',
       })
       .option('leaf-lifetime', { type: 'string', requiresArg: true, describe: 'lifetime of certificates, such as 20s' })
+      .option('drain-timeout', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'how long daemons that end let connections go on, such as 10s, or unlimited',
+      })
       .option('log-level', { type: 'string', requiresArg: true, describe: 'of control, agents and daemons' })
       .option('timeout', {
         type: 'number',
@@ -75,6 +81,7 @@ const up: CommandModule<object, UpArguments> = {
       signal,
       progress: (text) => complain(`  ${text}`),
       ...(argv.leafLifetime === undefined ? {} : { leafLifetime: argv.leafLifetime }),
+      ...(argv.drainTimeout === undefined ? {} : { drainTimeout: argv.drainTimeout }),
       ...(argv.logLevel === undefined ? {} : { logLevel: argv.logLevel }),
     })
     const { plan } = lab
@@ -90,13 +97,15 @@ const up: CommandModule<object, UpArguments> = {
 }
 
 /** Throws UsageError: the processes would say the same, but only after a lab has been built and waited for. */
-async function checkSettings({ timeout, leafLifetime, logLevel }: UpArguments): Promise<void> {
+async function checkSettings({ timeout, leafLifetime, drainTimeout, logLevel }: UpArguments): Promise<void> {
   if (!(timeout > 0)) throw new UsageError('--timeout: must be a number of seconds')
   const { controlRows } = await import('../../control/config.ts')
-  const given = { leafLifetime, logLevel }
+  const { daemonRows } = await import('../../daemon/config.ts')
+  const rows = { ...controlRows, drainTimeout: daemonRows.drainTimeout }
+  const given = { leafLifetime, drainTimeout, logLevel }
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue
-    const parsed = controlRows[name as keyof typeof given].parser.parse(value)
+    const parsed = rows[name as keyof typeof given].parser.parse(value)
     if (!parsed.ok) throw new UsageError(`${flagName(name)}: ${parsed.reason}`)
   }
 }
@@ -250,12 +259,22 @@ const start = unitCommand('start', 'Let a stopped process of a lab come back', a
   return `${unit} runs with pid ${pid}`
 })
 
+const replace = unitCommand(
+  'replace',
+  'Start a daemon of a lab beside the one that runs, which hands over to it',
+  async (selector, unit) => {
+    const { succeedUnit } = await import('../../lab/faults.ts')
+    const { before, after } = await succeedUnit(selector, unit)
+    return `${unit} runs with pid ${after.pid}; pid ${before.pid} hands over to it, and ends with its last connection or at the drain deadline`
+  },
+)
+
 export const labCommand: CommandModule = {
   command: 'lab <command>',
   describe: 'A whole mesh of several hosts on this machine',
   builder: (yargs) =>
     yargs
-      .command([up, down, exec, status, stop, start] as unknown as CommandModule[])
-      .demandCommand(1, 'name what to do: up, down, exec, status, stop or start'),
+      .command([up, down, exec, status, stop, start, replace] as unknown as CommandModule[])
+      .demandCommand(1, 'name what to do: up, down, exec, status, stop, start or replace'),
   handler: () => {},
 }

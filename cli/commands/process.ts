@@ -15,6 +15,8 @@ import { giveBackMemory } from '../../core/net/sys-memory.ts'
 export interface RunningProcess {
   readonly ready: Promise<void>
   close(): Promise<void>
+  /** Resolves when the process is no longer wanted: its successor has taken over. */
+  readonly retired?: Promise<void>
   /** Rejects when the process cannot go on. */
   readonly failed?: Promise<never>
 }
@@ -151,7 +153,7 @@ async function run<R extends Rows>(definition: ProcessDefinition<R>, config: Con
     () => log.info('ready'),
     (error: unknown) => log.error({ err: error }, 'did not become ready'),
   )
-  await (running.failed === undefined ? stop : Promise.race([stop, running.failed]))
+  await Promise.race([stop, ...[running.failed, running.retired].filter((end) => end !== undefined)])
   await running.close()
   process.exit(0)
 }

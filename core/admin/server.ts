@@ -29,6 +29,8 @@ export interface HttpOptions {
   readonly address: string
   /** 0 for any free one. */
   readonly port: number
+  /** A bound socket to listen on, which this server then owns; by default it makes its own. */
+  readonly descriptor?: number
   readonly routes: HttpRoutes
   readonly log: Logger
 }
@@ -56,7 +58,7 @@ export async function startHttp(
   return { address: { address: bound.address, port: bound.port }, close: () => close(server) }
 }
 
-function listening(server: Server, { address, port }: HttpOptions): Promise<void> {
+function listening(server: Server, { address, port, descriptor }: HttpOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (error: Error) => {
       reject(
@@ -64,7 +66,7 @@ function listening(server: Server, { address, port }: HttpOptions): Promise<void
       )
     }
     server.once('error', failed)
-    server.listen({ host: address, port }, () => {
+    server.listen(descriptor === undefined ? { host: address, port } : { fd: descriptor }, () => {
       server.off('error', failed)
       resolve()
     })

@@ -41,6 +41,11 @@ export function backoff(
   return full / 2 + (full / 2) * random()
 }
 
+/** Calls back after `ms`; never, and without a timer, where that is `Infinity`. The timer keeps the process alive. */
+export function deadlineTimer(ms: number, late: () => void): NodeJS.Timeout | undefined {
+  return ms === Number.POSITIVE_INFINITY ? undefined : setTimeout(late, Math.min(longestTimerMs, ms))
+}
+
 /** Waits; rejects with ABORTED when `signal` aborts. The timer keeps the process alive. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   const aborted = () => new MeshError('ABORTED', 'the wait was cancelled', { cause: signal?.reason })

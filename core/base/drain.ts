@@ -1,5 +1,6 @@
 // Drain: how a process, a workload or a listener goes away without cutting what is in flight. Whoever works holds a guard;
 // whoever stops starts the drain, tells everybody through the signal, and waits for the last guard or for the deadline.
+import { deadlineTimer } from './deadline.ts'
 
 export class Drain {
   readonly #abort = new AbortController()
@@ -35,7 +36,7 @@ export class Drain {
   }
 
   /**
-   * Starts the drain and waits at most `deadlineMs` for the last guard. A second call joins the first, deadline included.
+   * Starts the drain and waits at most `deadlineMs`, which may be `Infinity`, for the last guard. A second call joins the first, deadline included.
    * The timer keeps the process alive, because a drain that nobody waits for would be no drain.
    */
   start(deadlineMs: number): Promise<'drained' | 'deadline'> {
@@ -54,7 +55,7 @@ export class Drain {
         resolve(result)
       }
       const wake = () => settle('drained')
-      const timer = setTimeout(() => settle('deadline'), Math.min(2 ** 31 - 1, deadlineMs))
+      const timer = deadlineTimer(deadlineMs, () => settle('deadline'))
       this.#idle.add(wake)
       // Listeners of the signal run first (start() aborts right after this) and may release or take guards.
       queueMicrotask(() => {

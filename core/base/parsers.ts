@@ -54,6 +54,14 @@ export const durationMs: Parser<number> = {
   },
 }
 
+/** `unlimited` as Infinity, or what `parser` takes. */
+export function unlimitedOr(parser: Parser<number>): Parser<number> {
+  return {
+    type: `${parser.type} or unlimited`,
+    parse: (text) => (text === 'unlimited' ? accept(Number.POSITIVE_INFINITY) : parser.parse(text)),
+  }
+}
+
 export const boolean: Parser<boolean> = {
   type: 'true or false',
   parse: (text) => {

@@ -32,6 +32,8 @@ export type HandoffToDaemon =
   | { readonly type: 'workload-add'; readonly seq: number; readonly workload: LocalWorkload }
   /** Listeners close, live connections drain. */
   | { readonly type: 'workload-remove'; readonly seq: number; readonly uid: string }
+  /** A newer daemon serves all that this one serves: stop accepting, drain, end. */
+  | { readonly type: 'drain'; readonly seq: number }
   | { readonly type: 'certificate'; readonly id: number; readonly chain: string; readonly bundle: string }
   | {
       readonly type: 'certificate-error'
@@ -42,7 +44,17 @@ export type HandoffToDaemon =
     }
 
 export type HandoffToAgent =
-  | { readonly type: 'hello'; readonly build: string; readonly pid: number }
+  | {
+      readonly type: 'hello'
+      readonly build: string
+      readonly pid: number
+      /** Milliseconds from boot to the start of the process, so that no change of the clock makes the older daemon the newer. */
+      readonly startedAt?: number
+      /** It accepts nothing any more and only wants to know what its live connections may still do. */
+      readonly draining?: boolean
+    }
+  /** The daemon stops accepting, whoever told it to. */
+  | { readonly type: 'draining' }
   | {
       readonly type: 'ack'
       readonly seq: number

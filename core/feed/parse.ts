@@ -85,12 +85,14 @@ const handoffToDaemon = tagged({
   bundle: object({ seq: count, bundle: pem }),
   'workload-add': object({ seq: count, workload: localWorkload }),
   'workload-remove': object({ seq: count, uid: text(1024, 1) }),
+  drain: object({ seq: count }),
   certificate,
   'certificate-error': certificateError,
 })
 
 const handoffToAgent = tagged({
-  hello: object({ build: text(256), pid: count }),
+  hello: object({ build: text(256), pid: count }, { startedAt: count, draining: boolean }),
+  draining: object({}),
   ack: object({ seq: count, refused, failed: record(longText, maxWorkloads) }),
   csr: object(csr),
 })

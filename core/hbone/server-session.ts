@@ -48,6 +48,8 @@ export class ServerSession {
   readonly #handshake: NodeJS.Timeout
   #expiry: NodeJS.Timeout | undefined
   #stopPings: (() => void) | undefined
+  #drainWhenOpen = false
+  #late: NodeJS.Timeout | undefined
   #state: State = { phase: 'tls' }
 
   /** Takes the socket over. */
@@ -110,6 +112,7 @@ export class ServerSession {
       (certificate) => certificate?.validToDate.getTime() ?? 0,
     )
     this.#expiry = timer(Math.min(...ends) - this.#deps.clock(), () => this.drain())
+    if (this.#drainWhenOpen) this.#late = timer(goawayGraceMs, () => this.drain())
   }
 
   #stream(session: Http2Session, stream: TunnelHttp2Stream, fields: readonly HeaderField[], identity: Identity): void {
@@ -123,6 +126,7 @@ export class ServerSession {
       peer: { identity, address: this.peer },
       local: this.local,
     })
+    if (this.#drainWhenOpen) this.drain()
     try {
       this.#deps.onConnect(connect)
     } catch (error: unknown) {
@@ -132,10 +136,14 @@ export class ServerSession {
     }
   }
 
-  /** GOAWAY: streams in progress and those on their way are served, further ones go to another session. */
+  /**
+   * GOAWAY: streams in progress and those on their way are served, further ones go to another session. A handshake is finished
+   * first, within its own deadline, and the stream for which it was made may come: whoever waits for it would otherwise see its
+   * connection fail.
+   */
   drain(): void {
     const state = this.#state
-    if (state.phase === 'tls' || state.phase === 'settings') this.destroy()
+    if (state.phase === 'tls' || state.phase === 'settings') this.#drainWhenOpen = true
     if (state.phase !== 'open') return
     const { session } = state
     this.#state = { phase: 'draining', session }
@@ -182,6 +190,7 @@ export class ServerSession {
     this.#state = { phase: 'closed' }
     clearTimeout(this.#handshake)
     clearTimeout(this.#expiry)
+    clearTimeout(this.#late)
     this.#stopPings?.()
     this.#deps.onClosed(this)
   }

@@ -172,6 +172,16 @@ export function udpSocket(options: {
   })
 }
 
+/**
+ * Takes a datagram socket out of those that share its address: what is queued can still be read and answered, further datagrams
+ * go to the others, or nowhere. A connected socket hears its peer alone, and this one's peer is its own address, from which
+ * nobody else can send. Node is not told, so that it still lets answers go to everybody. Throws SYSTEM_CALL.
+ */
+export function deafenUdp(fd: number, own: SocketAddress): void {
+  const address = encodeSocketAddress(own)
+  if (calls.connect(fd, address, address.length) !== 0) throw callFailed('connect', `${own.address} port ${own.port}`)
+}
+
 /** Makes a socket and lets `prepare` set it up; the descriptor is closed where that fails. */
 function prepared(family: AddressFamily, type: number, prepare: (fd: number) => void): number {
   const domain = family === 'ipv4' ? numbers.AF_INET : numbers.AF_INET6

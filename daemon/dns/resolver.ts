@@ -1,5 +1,7 @@
 // From the bytes of a query to the bytes of its answer, whatever it came over: the mesh's own answer, a forwarded one, or an
 // error. server.ts and tcp.ts call it for every message.
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { sleep } from '../../core/base/deadline.ts'
 import { asMeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
 import type { Snapshot } from '../../core/model/snapshot.ts'
@@ -22,9 +24,13 @@ export interface ResolverOptions {
 }
 
 const maxTcpBytes = 65_535
+const quietLookMs = 10
 
 export class Resolver {
   readonly #options: ResolverOptions
+  /** Queries so far, and those that have no answer yet. */
+  #taken = 0
+  #underWay = 0
 
   constructor(options: ResolverOptions) {
     this.#options = options
@@ -32,6 +38,29 @@ export class Resolver {
 
   /** The answer, or undefined for what must not be answered. Rejects only for defects. */
   async resolve(bytes: Buffer, protocol: DnsProtocol): Promise<Buffer | undefined> {
+    this.#taken++
+    this.#underWay++
+    try {
+      return await this.#resolve(bytes, protocol)
+    } finally {
+      this.#underWay--
+    }
+  }
+
+  /** Resolves when nothing is under way and a whole turn of the event loop has brought no query (sockets are read empty), or late. */
+  async quiet(limitMs: number): Promise<void> {
+    const limit = performance.now() + limitMs
+    while (performance.now() < limit) {
+      const before = this.#taken
+      // The reads of a turn come between its timers and its immediates; the first immediate may be of a turn that has read.
+      await nextTurn()
+      await nextTurn()
+      if (this.#underWay > 0) await sleep(quietLookMs)
+      else if (this.#taken === before) return
+    }
+  }
+
+  async #resolve(bytes: Buffer, protocol: DnsProtocol): Promise<Buffer | undefined> {
     const { snapshot, namespace, counters, random } = this.#options
     counters.requests[protocol].add(1)
     const read = readQuery(bytes)

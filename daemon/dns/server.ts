@@ -39,10 +39,14 @@ export interface DnsServer {
   /** Where it listens. */
   readonly udp: readonly SocketAddress[]
   readonly tcp: readonly SocketAddress[]
+  /** Takes no further queries, which go to whoever shares the port, answers those that have arrived, then closes. */
+  drain(): Promise<void>
   /** Stops at once: sockets close, queries under way are dropped. */
   close(): Promise<void>
 }
 
+/** Forwarded queries have earlier deadlines; a client that never stops asking over one TCP connection has none. */
+const drainMs = 10_000
 const loopbacks = ['127.0.0.1', '::1'] as const
 
 /** Opens the listeners. IPv6 may be missing in a namespace; without IPv4 loopback it rejects. */
@@ -55,6 +59,12 @@ export async function startDns(options: DnsOptions): Promise<DnsServer> {
     await Promise.all([...udp.map(closed), ...tcp.map(closed)])
   }
   const resolver = makeResolver(options, stop.signal)
+  const drain = async () => {
+    for (const server of tcp) server.close()
+    for (const socket of udp) deafen(socket, options)
+    await resolver.quiet(drainMs)
+    await close()
+  }
   for (const address of loopbacks) {
     try {
       const port = options.port ?? ports.dns
@@ -72,7 +82,7 @@ export async function startDns(options: DnsOptions): Promise<DnsServer> {
       options.log.debug({ err: error }, 'no DNS on ::1: is IPv6 disabled in this namespace?')
     }
   }
-  return { udp: udp.map((socket) => listeningOn(socket)), tcp: tcp.map((server) => listeningOn(server)), close }
+  return { udp: udp.map((socket) => listeningOn(socket)), tcp: tcp.map((server) => listeningOn(server)), drain, close }
 }
 
 function makeResolver(options: DnsOptions, signal: AbortSignal): Resolver {
@@ -104,6 +114,14 @@ function serveUdp(socket: UdpSocket, resolver: Resolver, log: Logger): void {
       log.error({ err: asMeshError(error, 'ABORTED') }, 'a DNS query could not be handled')
     })
   })
+}
+
+function deafen(socket: UdpSocket, { sockets, log }: DnsOptions): void {
+  try {
+    sockets.deafen(socket)
+  } catch (error: unknown) {
+    log.warn({ err: error }, 'queries that arrive from now on until the DNS socket closes are lost')
+  }
 }
 
 function listeningOn(source: UdpSocket | Server): SocketAddress {

@@ -8,6 +8,7 @@ import { type AddressFamily, familyOf, formatSocketAddress, type SocketAddress }
 import {
   boundSocket,
   closeDescriptor,
+  deafenUdp,
   type NetworkNamespace,
   tcpListener,
   tcpSocket,
@@ -15,8 +16,10 @@ import {
 } from '../../core/net/sys.ts'
 
 export interface DnsSockets {
-  /** A bound socket that receives queries. Rejects where the address cannot be bound. */
+  /** A bound socket that receives queries, with others of its kind. Rejects where the address cannot be bound. */
   udp(address: string, port: number): Promise<UdpSocket>
+  /** Takes a socket of `udp` out of those that share its address; what is queued can still be read. Throws SYSTEM_CALL. */
+  deafen(socket: UdpSocket): void
   /** A listening server without connection handler; half-open connections are allowed. */
   tcp(address: string, port: number): Promise<Server>
   /** A socket on a fresh random port, to be connected to one nameserver. Throws where none can be made. */
@@ -28,15 +31,23 @@ export interface DnsSockets {
 /** Sockets in the namespace of a workload. The namespace must stay open while they are made. */
 export function namespaceDnsSockets(namespace: NetworkNamespace): DnsSockets {
   const bound = { mark: marks.proxy }
-  // Every worker answers, so that one that crashes takes nobody's names away.
-  const shared = { ...bound, reusePort: true }
+  const shared = new Map<UdpSocket, number>()
   return {
     async udp(address, port) {
-      const fd = namespace.run(() => udpSocket({ address, port, ...shared }))
-      return bind(familyOf(address), fd)
+      const fd = namespace.run(() => udpSocket({ address, port, reusePort: true, ...bound }))
+      const socket = bind(familyOf(address), fd)
+      shared.set(socket, fd)
+      // The number may be another file's by then.
+      socket.once('close', () => shared.delete(socket))
+      return socket
+    },
+    deafen(socket) {
+      const fd = shared.get(socket)
+      const { address, port } = socket.address()
+      if (fd !== undefined) deafenUdp(fd, { address, port })
     },
     async tcp(address, port) {
-      const fd = namespace.run(() => tcpListener({ address, port, v6Only: true, ...shared }))
+      const fd = namespace.run(() => tcpListener({ address, port, v6Only: true, reusePort: true, ...bound }))
       return await listening(fd)
     },
     forwardUdp(family) {

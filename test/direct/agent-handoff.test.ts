@@ -74,7 +74,7 @@ t.test(
   async (t) => {
     const { server, path } = await prepare(t)
     const daemon = await FakeDaemon.connect(path, t)
-    await until('the connection', () => server.connected === 1)
+    await until('the state', () => daemon.received.length === 1)
     daemon.failed = { [workload.uid]: 'EADDRINUSE' }
     await t.rejects(server.add(workload), { code: 'CONNECT_FAILED', message: /EADDRINUSE/ })
     t.equal(server.serving(workload), 'unserved')
@@ -120,6 +120,72 @@ t.test('two daemons are both told; the newer one decides what is served', async 
   newer.close()
   await until('one left', () => server.connected === 1)
   t.equal(server.serving(workload), 'unserved')
+})
+
+t.test('an older daemon is told to drain once the newer one serves all that it serves, and only then', async (t) => {
+  const { server, path, state } = await prepare(t)
+  state.value = { ...state.value, workloads: [workload] }
+  const older = await FakeDaemon.connect(path, t, { startedAt: 1_000 })
+  await until('the first', () => server.serving(workload) === 'served')
+  const newer = await FakeDaemon.connect(path, t, { startedAt: 2_000 }, { [workload.uid]: 'no certificate yet' })
+  await until('the second', () => server.serving(workload) === 'unserved')
+  t.equal(older.of('drain').length, 0, 'the newer one lacks a workload')
+  newer.failed = {}
+  await server.add(workload)
+  await until('the word', () => older.of('drain').length === 1)
+  t.equal(newer.of('drain').length, 0)
+  await server.delta(delta(2))
+  await until('both', () => older.of('delta').length === 1 && newer.of('delta').length === 1)
+  newer.close()
+  await until('one left', () => server.connected === 1)
+  t.equal(server.serving(workload), 'absent', 'who drains serves nothing')
+  await t.rejects(server.add(workload), { code: 'FEED_CLOSED' })
+})
+
+t.test(
+  'a daemon is older by its start, whoever connects first, and one from before hand-overs is left alone',
+  async (t) => {
+    const { path } = await prepare(t)
+    const newer = await FakeDaemon.connect(path, t, { startedAt: 2_000 })
+    await until('the first', () => newer.received.length === 1)
+    const former = await FakeDaemon.connect(path, t, { startedAt: undefined })
+    const older = await FakeDaemon.connect(path, t, { startedAt: 1_000 })
+    await until('the word', () => older.of('drain').length === 1)
+    t.equal(newer.of('drain').length, 0)
+    t.same(former.of('drain'), [])
+  },
+)
+
+t.test('a daemon that comes and goes while another one takes over does not hold that up', async (t) => {
+  const { server, path, state, taken } = await prepare(t)
+  state.value = { ...state.value, workloads: [workload] }
+  const first = await FakeDaemon.connect(path, t, { startedAt: 1_000 })
+  await until('the first', () => taken.length === 1)
+  const third = await FakeDaemon.connect(path, t, { startedAt: 3_000 }, { [workload.uid]: 'EMFILE' })
+  await until('the third', () => taken.length === 2)
+  const second = await FakeDaemon.connect(path, t, { startedAt: 2_000 })
+  await until('the second', () => taken.length === 3)
+  t.equal(first.of('drain').length + second.of('drain').length, 0, 'the newest one lacks a workload')
+  third.close()
+  await until('the word', () => first.of('drain').length === 1)
+  t.equal(server.serving(workload), 'served')
+  t.equal(second.of('drain').length, 0)
+})
+
+t.test('a daemon that says that it drains serves nothing, now and when it connects again', async (t) => {
+  const { server, path, state } = await prepare(t)
+  state.value = { ...state.value, workloads: [workload] }
+  const daemon = await FakeDaemon.connect(path, t, { startedAt: 1_000 })
+  await until('the state', () => server.serving(workload) === 'served')
+  daemon.send({ type: 'draining' })
+  await until('the word', () => server.serving(workload) === 'absent')
+  daemon.close()
+  await until('the end', () => server.connected === 0)
+  const again = await FakeDaemon.connect(path, t, { startedAt: 1_000, draining: true })
+  await until('the state', () => again.of('state').length === 1)
+  t.equal(server.serving(workload), 'absent')
+  await server.delta(delta(2))
+  await until('the model', () => again.of('delta').length === 1)
 })
 
 t.test('garbage, an unknown acknowledgement and an endless line end that connection only', async (t) => {

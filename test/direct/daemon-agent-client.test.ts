@@ -122,3 +122,31 @@ t.test('garbage and messages that cannot be applied end the connection, not the 
   await until(() => connections.length >= 3, 'it connects again after both')
   t.type(daemon.connected, 'boolean')
 })
+
+t.test('the word to drain is passed on, and an agent hears of the drain, now and when it comes back', async (t) => {
+  const directory = directoryFor(t)
+  let told = 0
+  const daemon = new AgentClient({
+    path: join(directory, 'agent.sock'),
+    build: 'test',
+    onMessage: async () => none,
+    onDrain: () => told++,
+    log: nullLogger(),
+  })
+  t.teardown(() => daemon.close())
+  const ca = await FakeCa.create()
+  const agent = await FakeAgent.listen(directory, ca)
+  t.match(await agent.send({ type: 'drain' }), { type: 'ack' })
+  t.equal(told, 1)
+  t.match(agent.said.at(0), { type: 'hello', startedAt: Number })
+  t.notOk('draining' in agent.said.at(0)!)
+  daemon.drain()
+  daemon.drain()
+  await until(() => agent.said.some(({ type }) => type === 'draining'), 'it says so')
+  t.equal(agent.said.filter(({ type }) => type === 'draining').length, 1)
+  await agent.close()
+  const next = await FakeAgent.listen(directory, ca)
+  t.teardown(() => next.close())
+  await until(() => next.said.length > 0, 'it comes back')
+  t.match(next.said.at(0), { type: 'hello', draining: true })
+})

@@ -1,6 +1,8 @@
 // The whole daemon without local workloads: what needs no namespace of its own. The netns ring has the rest.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -56,9 +58,58 @@ t.test('a damaged state file does not keep the daemon from starting', async (t) 
   await daemon.close()
 })
 
-t.test('a port that is taken ends the start and leaves nothing running', async (t) => {
-  const daemon = await build(configIn(t), { log: nullLogger() })
+t.test('a port that is taken ends the start, before the agent hears of it, and leaves nothing running', async (t) => {
+  const stranger = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => stranger.close())
+  await once(stranger, 'listening')
+  const healthAddress = `127.0.0.1:${(stranger.address() as AddressInfo).port}`
+  const config = configIn(t, { healthAddress })
+  const agent = await FakeAgent.listen(config.runDir, await FakeCa.create())
+  t.teardown(() => agent.close())
+  await t.rejects(build(config, { log: nullLogger() }), { code: 'SYSTEM_CALL' })
+  t.same(agent.said, [], 'nobody is told to drain for it')
+})
+
+t.test(
+  'beside another daemon, who asks reaches that one until the new one is ready and the old one ends',
+  async (t) => {
+    const ca = await FakeCa.create()
+    const config = configIn(t)
+    const first = await build(config, { log: nullLogger(), build: 'first' })
+    t.teardown(() => first.close())
+    const agent = await FakeAgent.listen(config.runDir, ca)
+    t.teardown(() => agent.close())
+    const delta = { epoch: 'e', version: 1, full: true, upserts: [], removes: [] }
+    await agent.send({ type: 'state', delta, bundle: ca.bundlePem, workloads: [] })
+    await first.ready
+    const at = (name: keyof Daemon['addresses']) => `127.0.0.1:${first.addresses[name].port}`
+    const same = { adminAddress: at('admin'), metricsAddress: at('metrics'), healthAddress: at('health') }
+    const second = await build(configIn(t, same), { log: nullLogger(), build: 'second' })
+    t.teardown(() => second.close())
+    t.same(second.addresses, first.addresses)
+    const health = first.addresses.health.port
+    const asked = await Promise.all(Array.from({ length: 20 }, () => get(health, '/healthz/ready')))
+    t.same(new Set(asked.map(([status]) => status)), new Set([200]), 'the second one has no state and does not answer')
+    await first.close()
+    await t.rejects(get(health, '/healthz/ready'), 'nobody is ready')
+  },
+)
+
+t.test('the word of the agent retires a daemon', async (t) => {
+  const ca = await FakeCa.create()
+  const config = configIn(t)
+  const daemon = await build(config, { log: nullLogger() })
   t.teardown(() => daemon.close())
-  const healthAddress = `127.0.0.1:${daemon.addresses.admin.port}`
-  await t.rejects(build(configIn(t, { healthAddress }), { log: nullLogger() }), { code: 'SYSTEM_CALL' })
+  const agent = await FakeAgent.listen(config.runDir, ca)
+  t.teardown(() => agent.close())
+  const delta = { epoch: 'e', version: 1, full: true, upserts: [], removes: [] }
+  await agent.send({ type: 'state', delta, bundle: ca.bundlePem, workloads: [] })
+  await agent.send({ type: 'drain' })
+  await daemon.retired
+  await daemon.close()
+  t.match(
+    agent.said.map(({ type }) => type),
+    ['hello', 'ack', 'ack', 'draining'],
+  )
+  t.notOk(existsSync(join(config.stateDir, 'state.json')), 'what was outstanding is the successor’s to write')
 })

@@ -212,6 +212,23 @@ t.test('a workload that leaves lets its connections drain, then resets them', as
   await until(() => near.plane.outboundSessions === 0, 'its session is closed')
 })
 
+t.test('a daemon that drains carries what it has, and policy still ends what it comes to deny', async (t) => {
+  const { world, near, far } = await scene(t)
+  const denied = await world.sockets.captureOutbound('10.0.1.1', server)
+  const kept = await world.sockets.captureOutbound('10.0.1.2', server)
+  t.equal(await echo(denied, 'one'), 'one')
+  t.equal(await echo(kept, 'two'), 'two')
+  const drained = Promise.all([near, far].map(({ plane }) => plane.drain(Number.POSITIVE_INFINITY)))
+  await t.rejects(world.sockets.captureOutbound('10.0.1.1', server), 'nothing new is accepted')
+  t.equal(await echo(kept, 'draining'), 'draining')
+  world.apply([allowOnly('other')])
+  t.equal(await ending(denied), 'reset')
+  t.equal(await echo(kept, 'still here'), 'still here')
+  kept.end()
+  await drained
+  t.equal(near.plane.connectionCount + far.plane.connectionCount, 0)
+})
+
 t.test('an address that another workload took over is never reached under the old identity', async (t) => {
   const { world, near, far } = await scene(t)
   t.equal(await echo(await world.sockets.captureOutbound('10.0.1.1', server), 'old'), 'old')

@@ -151,26 +151,33 @@ type Numbered = Extract<HandoffToDaemon, { seq: number }>
 export class FakeDaemon {
   readonly received: HandoffToDaemon[] = []
   /** uid → why its listeners cannot be opened. */
-  failed: Readonly<Record<string, string>> = {}
+  failed: Readonly<Record<string, string>>
   silent = false
   closed = false
   readonly #channel: LineChannel<HandoffToDaemon, HandoffToAgent>
   readonly #stop = new AbortController()
 
-  private constructor(channel: LineChannel<HandoffToDaemon, HandoffToAgent>) {
+  private constructor(channel: LineChannel<HandoffToDaemon, HandoffToAgent>, failed: FakeDaemon['failed']) {
     this.#channel = channel
+    this.failed = failed
     void this.#read()
   }
 
-  static connect(path: string, test: Test): Promise<FakeDaemon> {
+  /** `hello` is what it says about itself besides its build. */
+  static connect(
+    path: string,
+    test: Test,
+    hello: { readonly startedAt?: number | undefined; readonly draining?: boolean } = {},
+    failed: FakeDaemon['failed'] = {},
+  ): Promise<FakeDaemon> {
     return new Promise((resolve, reject) => {
       const socket = connect(path, () => {
         const channel = new LineChannel<HandoffToDaemon, HandoffToAgent>(socket, {
           parse: parseHandoffToDaemon,
           limitBytes: 1 << 24,
         })
-        channel.send({ type: 'hello', build: 'fake', pid: process.pid })
-        const daemon = new FakeDaemon(channel)
+        channel.send({ type: 'hello', build: 'fake', pid: process.pid, ...hello } as HandoffToAgent)
+        const daemon = new FakeDaemon(channel, failed)
         test.teardown(() => daemon.close())
         resolve(daemon)
       })

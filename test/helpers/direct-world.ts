@@ -269,6 +269,7 @@ const plainDnsSockets = {
   forwardUdp: (): never => {
     throw new Error('nothing is forwarded here')
   },
+  deafen: (): void => {},
   connectTcp: async (): Promise<never> => {
     throw new Error('nothing is forwarded here')
   },

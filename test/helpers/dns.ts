@@ -30,6 +30,7 @@ export function processDnsSockets(): DnsSockets & { readonly made: { udp: number
       made.udp++
       return dgram.createSocket(family === 'ipv4' ? 'udp4' : 'udp6')
     },
+    deafen: () => {},
     connectTcp: (to, signal) => connected(new net.Socket(), to, signal),
   }
 }

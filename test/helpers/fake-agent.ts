@@ -21,6 +21,8 @@ export class FakeAgent {
   readonly #acks = new Map<number, (ack: Ack) => void>()
   #channel = Promise.withResolvers<LineChannel<HandoffToAgent, HandoffToDaemon>>()
   #seq = 0
+  /** Every message of the daemon. */
+  readonly said: HandoffToAgent[] = []
   /** Identities of the CSRs so far. */
   readonly requested: string[] = []
   /** Set to refuse CSRs with this reason. */
@@ -80,7 +82,9 @@ export class FakeAgent {
   }
 
   async #take(message: HandoffToAgent, channel: LineChannel<HandoffToAgent, HandoffToDaemon>): Promise<void> {
+    this.said.push(message)
     if (message.type === 'hello') return this.#channel.resolve(channel)
+    if (message.type === 'draining') return
     if (message.type === 'ack') return this.#acks.get(message.seq)?.(message)
     const { id, identity, csr } = message
     this.requested.push(identity)

@@ -26,6 +26,8 @@ export interface MeshLabOptions {
   readonly topology: string
   readonly manifests: string
   readonly leafLifetime?: string
+  /** Of the daemons. */
+  readonly drainTimeout?: string
 }
 
 const script = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
@@ -39,6 +41,7 @@ export async function meshLab(options: MeshLabOptions): Promise<MeshLab> {
     topology: parseTopology(options.topology, 'topology.yaml'),
     objects: parse(options.manifests),
     ...(options.leafLifetime === undefined ? {} : { leafLifetime: options.leafLifetime }),
+    ...(options.drainTimeout === undefined ? {} : { drainTimeout: options.drainTimeout }),
   }
   const world = new MeshLab(await upLab(up))
   await world.converge()

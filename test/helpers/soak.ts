@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { TrafficLab } from './traffic-lab.ts'
+import { TrafficLab, type TrafficLabOptions } from './traffic-lab.ts'
 
 export interface Outcome {
   readonly figures: object
@@ -22,14 +22,13 @@ export async function soak(name: string, run: () => Promise<Outcome>): Promise<v
 export async function inLab<T>(
   name: string,
   work: (lab: TrafficLab) => Promise<T>,
-  nodeOptions = '',
-  leafLifetime?: string,
+  { nodeOptions = '', ...options }: TrafficLabOptions & { readonly nodeOptions?: string } = {},
 ): Promise<T> {
   const stateDir = mkdtempSync(join(tmpdir(), 'culvert-soak-'))
   const former = process.env['NODE_OPTIONS'] ?? ''
   process.env['NODE_OPTIONS'] = `${former} ${nodeOptions}`.trim()
   try {
-    const lab = await TrafficLab.up(name, stateDir, leafLifetime)
+    const lab = await TrafficLab.up(name, stateDir, options)
     try {
       return await work(lab)
     } finally {

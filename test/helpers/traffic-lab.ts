@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { abortable, deadline } from '../../core/base/deadline.ts'
 import { MeshError } from '../../core/base/errors.ts'
 import { spawnInWorkload } from '../../lab/exec.ts'
-import { type MeshLab, meshLab } from './mesh-lab.ts'
+import { type MeshLab, type MeshLabOptions, meshLab } from './mesh-lab.ts'
 import { trafficPorts } from './traffic/ports.ts'
 
 const topology = `
@@ -53,6 +53,8 @@ export interface Watch extends Disposable {
   readonly growthKib: Readonly<Record<DaemonUnit, number>>
 }
 
+export type TrafficLabOptions = Pick<MeshLabOptions, 'drainTimeout' | 'leafLifetime'>
+
 export class TrafficLab {
   readonly mesh: MeshLab
   readonly #children = new Set<ChildProcess>()
@@ -62,9 +64,8 @@ export class TrafficLab {
   }
 
   /** Builds the lab and starts the server. The caller closes it. */
-  static async up(name: string, stateDir: string, leafLifetime?: string): Promise<TrafficLab> {
-    const lifetime = leafLifetime === undefined ? {} : { leafLifetime }
-    const lab = new TrafficLab(await meshLab({ name, stateDir, topology, manifests, ...lifetime }))
+  static async up(name: string, stateDir: string, options: TrafficLabOptions = {}): Promise<TrafficLab> {
+    const lab = new TrafficLab(await meshLab({ name, stateDir, topology, manifests, ...options }))
     try {
       await lab.start('server', 'serve', {}).line(20_000)
       return lab

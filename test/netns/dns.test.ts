@@ -8,7 +8,7 @@ import { nullLogger } from '../../core/base/log.ts'
 import { boundSocket, closeDescriptor, tcpListener, tcpSocket, udpSocket } from '../../core/net/sys.ts'
 import { FrameReader, frame } from '../../daemon/dns/frames.ts'
 import { startDns } from '../../daemon/dns/server.ts'
-import { namespaceDnsSockets } from '../../daemon/dns/sockets.ts'
+import { type DnsSockets, namespaceDnsSockets } from '../../daemon/dns/sockets.ts'
 import { dnsCounters, respond } from '../helpers/dns.ts'
 import { service, snapshotOf } from '../helpers/model.ts'
 import { type ScratchNamespace, scratchNamespace } from '../helpers/scratch-namespace.ts'
@@ -74,21 +74,29 @@ function query(name: string): Buffer {
   return encode({ type: 'query', id: 7, flags: 0x100, questions: [{ type: 'A', name }] })
 }
 
-/** Asks the nameserver as an application would: redirection takes the query to the proxy. */
-async function askUdp(workload: ScratchNamespace, family: Family, name: string) {
+/** Connected, so that an answer from any other address than the one asked would not arrive. */
+async function towardsNameserver(workload: ScratchNamespace, family: Family): Promise<dgram.Socket> {
   const address = family.name === 'IPv4' ? '0.0.0.0' : '::'
   const fd = workload.namespace.run(() => udpSocket({ address, port: 0 }))
   const socket = dgram.createSocket(family.type).bind({ fd })
+  socket.connect(53, family.server)
+  await once(socket, 'connect')
+  return socket
+}
+
+async function ask(socket: dgram.Socket, name: string) {
   try {
-    // Connected, so that an answer from any other address than the one asked would not arrive.
-    socket.connect(53, family.server)
-    await once(socket, 'connect')
     socket.send(query(name))
     const [message] = await once(socket, 'message', { signal: AbortSignal.timeout(5000) })
     return decode(message as Buffer)
   } finally {
     socket.close()
   }
+}
+
+/** Asks the nameserver as an application would: redirection takes the query to the proxy. */
+async function askUdp(workload: ScratchNamespace, family: Family, name: string) {
+  return await ask(await towardsNameserver(workload, family), name)
 }
 
 async function askTcp(workload: ScratchNamespace, family: Family, name: string) {
@@ -133,6 +141,45 @@ for (const family of families) {
     await t.rejects(askUdp(workload, family, 'orders'), 'a captured query has no other way when the proxy is gone')
   })
 }
+
+t.test('a proxy that drains answers what has reached it, and what comes then reaches the one beside it', async (t) => {
+  const family = families[0]
+  const { workload, outside } = world(t, family)
+  const asked = await nameserver(t, outside, family)
+  const start = async (sockets: DnsSockets) => {
+    const proxy = await startDns({
+      snapshot: snapshotOf(service()),
+      workload: { namespace: 'shop', name: 'client', addresses: [family.own], nameservers: [family.server] },
+      sockets,
+      counters: dnsCounters(),
+      log: nullLogger(),
+    })
+    t.teardown(proxy.close)
+    return proxy
+  }
+  const own = namespaceDnsSockets(workload.namespace)
+  const callers = await Promise.all(Array.from({ length: 20 }, () => towardsNameserver(workload, family)))
+  let early: ReturnType<typeof ask>[] = []
+  const former = await start({
+    ...own,
+    deafen: (socket) => {
+      // These are in the sockets, half of them in the one that leaves, before anybody can have read them.
+      if (socket.address().address === '127.0.0.1')
+        early = callers.map((caller, index) => ask(caller, `early${index}.org`))
+      own.deafen(socket)
+    },
+  })
+  await start(own)
+  const drained = former.drain()
+  const late = Array.from({ length: 20 }, (_, index) => askUdp(workload, family, `late${index}.org`))
+  const answers = await Promise.all([...early, ...late, askTcp(workload, family, 'late.example.org')])
+  t.equal(answers.length, 41)
+  const data = answers.map(({ answers: [first] = [] }) => first !== undefined && 'data' in first && first.data)
+  t.same(new Set(data), new Set(['192.0.2.1']))
+  await drained
+  t.match(await askUdp(workload, family, 'orders'), { answers: [{ data: '240.240.0.1' }] })
+  t.equal(asked.length, 41)
+})
 
 t.test('a namespace without IPv6 gets a proxy on IPv4', async (t) => {
   const workload = scratchNamespace()

@@ -10,7 +10,7 @@ t.setTimeout(180_000)
 const stateDir = t.testdir({})
 
 t.test('mixed load loses nothing, and every byte is accounted for on both sides', async (t) => {
-  const lab = await TrafficLab.up('mixed', stateDir, '20s')
+  const lab = await TrafficLab.up('mixed', stateDir, { leafLifetime: '20s' })
   t.teardown(() => lab.close())
   const plan = { durationMs: 15_000, talkers: 16, perSecond: 50, bulkBytes: 8 * 1024 * 1024 }
   const figures = await mixedLoad(lab, plan, 1_000)

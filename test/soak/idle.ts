@@ -23,7 +23,7 @@ async function again(): Promise<readonly IdleFigures[]> {
       for (let round = 0; round < rounds; round++) figures.push(await idleConnections(lab, connections, collectMs))
       return figures
     },
-    collect,
+    { nodeOptions: collect },
   )
 }
 

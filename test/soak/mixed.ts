@@ -38,4 +38,4 @@ function everyTenth(values: readonly number[]): readonly number[] {
   return values.filter((_, index) => index % Math.max(1, Math.floor(values.length / 10)) === 0)
 }
 
-await soak('mixed', () => inLab('soakmixed', run, '', '60s'))
+await soak('mixed', () => inLab('soakmixed', run, { leafLifetime: '60s' }))

@@ -22,6 +22,7 @@ export class IdleConnections {
       const count = Math.min(batch, plan.connections - this.#sockets.length)
       const opened = Array.from({ length: count }, () => {
         const socket = connect({ host: plan.host, port: plan.port, noDelay: true })
+        socket.on('error', () => {}) // 'close' follows
         socket.once('close', () => this.closed++)
         this.#sockets.push(socket)
         return ask(socket)

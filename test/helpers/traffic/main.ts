@@ -6,6 +6,7 @@ import { IdleConnections, type IdlePlan } from './idle.ts'
 import { type MixedPlan, runMixed } from './mixed.ts'
 import { serve } from './serve.ts'
 import { runShort, type ShortPlan } from './short.ts'
+import { Steady, type SteadyPlan } from './steady.ts'
 import { runHalfClose, runTransfer, type TransferPlan } from './transfer.ts'
 
 function say(value: unknown): void {
@@ -25,6 +26,14 @@ async function idle(plan: IdlePlan): Promise<void> {
   process.stdin.destroy()
 }
 
+async function steady(plan: SteadyPlan): Promise<void> {
+  const load = new Steady(plan)
+  say({ begun: true })
+  for await (const order of createInterface({ input: process.stdin })) if (order === 'stop') break
+  say(await load.stop())
+  process.stdin.destroy()
+}
+
 const roles: Readonly<Record<string, (plan: unknown) => Promise<void>>> = {
   serve: async () => {
     await serve()
@@ -35,6 +44,7 @@ const roles: Readonly<Record<string, (plan: unknown) => Promise<void>>> = {
   'half-close': async (plan) => say(await runHalfClose(plan as TransferPlan)),
   http: async (plan) => say(await runHttp(plan as HttpPlan)),
   mixed: async (plan) => say(await runMixed(plan as MixedPlan)),
+  steady: async (plan) => steady(plan as SteadyPlan),
   idle: async (plan) => idle(plan as IdlePlan),
 }
 

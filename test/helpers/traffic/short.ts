@@ -22,7 +22,7 @@ export interface ShortReport {
 const question = Buffer.from('a few bytes')
 
 /** One connection from connect to close; resolves to why it failed, undefined where it did not. */
-function one(host: string, port: number): Promise<string | undefined> {
+export function one(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     let answered = 0
     let failure: string | undefined

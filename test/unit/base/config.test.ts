@@ -13,6 +13,7 @@ import {
   type Parser,
   path,
   string,
+  unlimitedOr,
 } from '../../../core/base/parsers.ts'
 
 const rows = {
@@ -117,6 +118,12 @@ const values = <T>(parser: Parser<T>, texts: readonly string[]) =>
   })
 
 t.test('parsers accept what they document and refuse the rest', (t) => {
+  t.same(values(unlimitedOr(durationMs), ['unlimited', '10s', 'Unlimited', '']), [
+    Number.POSITIVE_INFINITY,
+    10_000,
+    'refused',
+    'refused',
+  ])
   t.same(values(durationMs, ['250ms', '10s', '1h30m', '0.5s', '2d', '0', '', '5', '-1s', '1s ', '1y']), [
     250,
     10_000,

@@ -64,3 +64,13 @@ t.test('a guard taken by a listener of the signal is waited for', async (t) => {
   await result
   t.ok(ended)
 })
+
+t.test('a drain without deadline waits for the last guard', async (t) => {
+  const drain = new Drain()
+  const guard = drain.guard()
+  const result = drain.start(Number.POSITIVE_INFINITY)
+  const first = await Promise.race([result, new Promise((resolve) => setTimeout(resolve, 20, 'nothing'))])
+  t.equal(first, 'nothing')
+  guard[Symbol.dispose]()
+  t.equal(await result, 'drained')
+})

@@ -154,3 +154,35 @@ t.test('a change before the state is a protocol error', async (t) => {
   await t.rejects(state.apply({ type: 'delta', seq: 1, delta: delta(1) }), { code: 'FEED_PROTOCOL' })
   await t.rejects(state.apply({ type: 'workload-add', seq: 1, workload: local('a') }), { code: 'FEED_PROTOCOL' })
 })
+
+t.test('a workload of the state that has no certificate yet is not acknowledged as served', async (t) => {
+  const { state } = bench()
+  const workloads = [local('a'), local('uncertified')]
+  const { failed } = await state.apply({ type: 'state', seq: 1, delta: delta(1), bundle: 'b', workloads })
+  t.match(failed, { uncertified: /no certificate yet: nobody signs it/ })
+  t.same(Object.keys(failed), ['uncertified'])
+})
+
+t.test('a daemon that drains follows the model and nothing else', async (t) => {
+  const { state, asked, required, bundles, changes } = bench()
+  await state.apply({ type: 'state', seq: 1, delta: delta(1), bundle: 'b', workloads: [local('a')] })
+  state.drain()
+  const before = { asked: asked.length, changes: changes() }
+  t.equal(state.workerState(), undefined, 'a worker that crashes now comes back without listeners')
+  const none = { refused: [], failed: {} }
+  t.same(await state.apply({ type: 'workload-add', seq: 2, workload: local('b') }), none)
+  t.same(await state.apply({ type: 'workload-remove', seq: 3, uid: 'a' }), none)
+  t.same(await state.apply({ type: 'bundle', seq: 4, bundle: 'b2' }), none)
+  t.equal(asked.length, before.asked)
+  t.same([...required], [identityOf('a')])
+  t.same(bundles, ['b'])
+  await state.apply({ type: 'delta', seq: 5, delta: delta(2, [], false) })
+  await state.apply({ type: 'state', seq: 6, delta: delta(3), bundle: 'b3', workloads: [] })
+  t.match(asked.slice(before.asked), [
+    { operation: 'delta', request: { delta: { version: 2 } } },
+    { operation: 'delta', request: { delta: { version: 3, full: true } } },
+  ])
+  t.equal(asked.length, before.asked + 2)
+  t.equal(state.snapshot.version, 3)
+  t.equal(changes(), before.changes, 'the file belongs to the successor')
+})

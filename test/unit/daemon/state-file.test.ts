@@ -64,3 +64,13 @@ t.test('a state that is not there yet is not written', async (t) => {
   await writer.close()
   t.same(await readdir(directory), [])
 })
+
+t.test('a file that was left to somebody else is not written any more', async (t) => {
+  const directory = t.testdir({})
+  const options = { file: join(directory, 'state.json'), state: () => state, delayMs: 60_000, log: nullLogger() }
+  const writer = new StateWriter(options)
+  writer.touch()
+  await writer.abandon()
+  await writer.close()
+  t.same(await readdir(directory), [])
+})
