@@ -16,6 +16,7 @@ import { formatSocketAddress } from '../core/net/address.ts'
 import { refusal } from './admission.ts'
 import { Certificates } from './certificates.ts'
 import { type ConnectionLimits, Connections, type Direction } from './connections.ts'
+import { Outliers } from './outliers.ts'
 import type { Plane } from './plane.ts'
 import type { Sockets } from './sockets.ts'
 import { Telemetry } from './telemetry/telemetry.ts'
@@ -70,6 +71,11 @@ export class DataPlane {
       outboundSessions: sessions.labels(['outbound']),
       inboundSessions: sessions.labels(['inbound']),
     }
+    const retries = metrics.counter('culvert_connect_retries_total', 'Connects that were tried again', ['how'])
+    const freshSessions = retries.labels(['fresh-session'])
+    const silent = metrics
+      .counter('culvert_tunnel_sessions_silent_total', 'Tunnel sessions without a sign of life when one was needed', [])
+      .labels([])
     const snapshot = new Snapshot()
     const certificates = new Certificates(this.#clock)
     this.#plane = {
@@ -88,8 +94,13 @@ export class DataPlane {
         dial: (key, signal) => this.#dial(key, signal),
         context: (identity) => certificates.context(identity),
         trustDomain: () => snapshot.settings.trustDomain,
+        current: (key) => this.#destinationCurrent(key),
+        onRetry: () => freshSessions.add(1),
+        onSilent: () => silent.add(1),
         log,
       }),
+      outliers: new Outliers(() => performance.now()),
+      otherEndpoints: retries.labels(['other-endpoint']),
     }
   }
 
@@ -132,7 +143,11 @@ export class DataPlane {
   }
 
   setCertificate(certificate: IssuedCertificate): void {
-    this.#plane.certificates.set(certificate)
+    const { identity } = certificate
+    const { renewed, trust } = this.#plane.certificates.set(certificate)
+    if (renewed || trust) this.#plane.pool.retire((key) => key.sourceIdentity === identity)
+    if (!trust) return
+    for (const stay of this.#stays.values()) if (stay.local.identity === identity) stay.retireSessions()
   }
 
   forgetCertificate(identity: string): void {
@@ -270,7 +285,11 @@ export class DataPlane {
   #current(key: TunnelKey): boolean {
     const source = this.#served.get(key.sourceUid)
     if (source === undefined || source.local.identity !== key.sourceIdentity) return false
-    if (!source.local.addresses.includes(key.sourceAddress)) return false
+    return source.local.addresses.includes(key.sourceAddress) && this.#destinationCurrent(key)
+  }
+
+  /** Whether the model has the same workload, with an expected identity, at the address of the key. */
+  #destinationCurrent(key: TunnelKey): boolean {
     const destination = this.#plane.snapshot.workloadByUid(key.destinationUid)
     return (
       destination !== undefined &&

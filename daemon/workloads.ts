@@ -95,6 +95,11 @@ export class ServedWorkload implements Served {
     this.#model = this.#plane.snapshot.workloadByUid(this.uid) ?? this.#model
   }
 
+  /** Peers prove who they are anew: the trust bundle is another. */
+  retireSessions(): void {
+    this.#tunnel.retire()
+  }
+
   /** Takes what may change while listeners stay: addresses, nameservers. Another resolver list restarts its DNS. */
   async update(local: LocalWorkload): Promise<void> {
     const dns = !isDeepStrictEqual(this.#local.nameservers, local.nameservers)

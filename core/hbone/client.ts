@@ -190,6 +190,10 @@ export class ClientSession {
     return this.#state === 'open'
   }
 
+  get closed(): boolean {
+    return this.#state === 'closed'
+  }
+
   /** Takes a place for one stream, if one is free and the session still speaks for `serial`; `open` must follow. */
   reserve(serial: string): boolean {
     if (this.outdated(serial) || this.#active >= this.#limit) return false

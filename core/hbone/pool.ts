@@ -143,7 +143,7 @@ export class TunnelPool {
     }
     const { maxSessionsPerDestination: most } = this.#limits
     if (open.size >= most) throw new MeshError('LIMIT_REACHED', `all ${most} tunnel sessions with ${to} are full`)
-    if (fruitless > maxFruitless) throw new MeshError('LIMIT_REACHED', `no tunnel session with ${to} has room`)
+    if (fruitless > maxFruitless) throw new MeshError('TUNNEL_UNAVAILABLE', `${to} ends each tunnel session at once`)
   }
 
   #credentials(key: TunnelKey): TlsCredentials {
@@ -192,9 +192,10 @@ export class TunnelPool {
       },
       signal,
     )
-    if (!session.usable)
-      throw new MeshError('TUNNEL_UNAVAILABLE', `${formatSocketAddress(key.destination)} closed at once`)
+    // A server that drains, or whose trust changed meanwhile, says so right after its SETTINGS.
+    if (session.closed) return session
     this.#sessions.set(session, this.#drain.guard())
+    if (!session.usable) return session
     place.open.add(session)
     if (place.generation !== generation || this.#closed.signal.aborted) session.retire()
     else if (session.limit < 1) {

@@ -88,6 +88,11 @@ export class TunnelServer {
     if ((await drained) === 'deadline') this.close()
   }
 
+  /** The trust bundle is another: sessions that were verified against the former take no more streams; those there go on. */
+  retire(): void {
+    for (const session of [...this.#sessions.keys()]) session.retire()
+  }
+
   /** Cuts everything at once. */
   close(): void {
     for (const session of [...this.#sessions.keys()]) session.destroy()

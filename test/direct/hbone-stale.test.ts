@@ -187,3 +187,36 @@ t.test(
     t.ok(await works(small.bench, 'again'), 'a stream that ended makes room')
   },
 )
+
+t.test('a handshake that a drain meets comes to its end, so that the request is asked again elsewhere', async (t) => {
+  const { bench } = await scene(t, {})
+  const second = await Bench.create({ onConnect: echo })
+  t.teardown(() => second.close())
+  second.serverCredentials = bench.serverCredentials
+  let dials = 0
+  const pool: Bench = await Bench.create({
+    pool: {
+      dial: async () => {
+        dials += 1
+        if (dials > 1) return await second.raw()
+        const socket = await bench.raw()
+        await eventually('accepted', () => bench.tunnels.sessions === 1)
+        void bench.tunnels.drain(10_000)
+        return socket
+      },
+    },
+  })
+  t.teardown(() => pool.close())
+  pool.clientCredentials = bench.clientCredentials
+  t.ok(await works(pool, 'elsewhere'))
+  t.equal(dials, 2)
+  await eventually('the first has drained', () => bench.tunnels.sessions === 0)
+})
+
+t.test('a drain does not wait for a handshake that goes nowhere', async (t) => {
+  const { bench } = await scene(t, {})
+  await bench.raw()
+  await eventually('accepted', () => bench.tunnels.sessions === 1)
+  await bench.tunnels.drain(60_000)
+  t.equal(bench.tunnels.sessions, 0)
+})
