@@ -11,6 +11,7 @@ import { warmThreadPool } from '../core/net/sys.ts'
 import { type AdminDeps, adminRoutes, healthRoutes, metricsRoutes } from './admin.ts'
 import { AgentClient } from './agent-client.ts'
 import type { DaemonConfig } from './config.ts'
+import { connectionsFor, openFileLimit } from './descriptors.ts'
 import { HandoffState } from './handoff-state.ts'
 import { loadState, StateWriter } from './state-file.ts'
 import { Workers, type WorkersOptions } from './workers.ts'
@@ -153,6 +154,7 @@ function stateFile(config: DaemonConfig): string {
 function limitsOf(config: DaemonConfig): WorkersOptions['setup']['limits'] {
   return {
     maxConnections: config.maxConnections,
+    maxTotal: config.maxTotalConnections || connectionsFor(openFileLimit(), config.workers),
     maxPending: config.maxPending,
     connectTimeoutMs: config.connectTimeout,
     establishTimeoutMs: config.establishTimeout,

@@ -5,6 +5,7 @@ import { asMeshError, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
 import type { Cell, MetricSet } from '../core/base/metrics.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
+import { defaultLimits } from '../core/hbone/limits.ts'
 import { TunnelPool } from '../core/hbone/pool.ts'
 import type { TunnelKey } from '../core/hbone/types.ts'
 import type { IssuedCertificate } from '../core/identity/certificate.ts'
@@ -76,6 +77,10 @@ export class DataPlane {
     const silent = metrics
       .counter('culvert_tunnel_sessions_silent_total', 'Tunnel sessions without a sign of life when one was needed', [])
       .labels([])
+    const refusals = metrics.counter('culvert_limit_refusals_total', 'What a limit refused, by workload and limit', [
+      'workload',
+      'limit',
+    ])
     const snapshot = new Snapshot()
     const certificates = new Certificates(this.#clock)
     this.#plane = {
@@ -83,7 +88,9 @@ export class DataPlane {
       snapshot,
       certificates,
       log,
-      connections: new Connections(limits, this.#clock),
+      connections: new Connections(limits, this.#clock, ({ uid }, limit) => refusals.labels([uid, limit]).add(1)),
+      refusals,
+      maxTunnels: Math.min(defaultLimits.serverMaxSessions, Math.ceil((limits.maxTotal ?? Infinity) / 4)),
       telemetry: new Telemetry(metrics, log, { clusterName: () => snapshot.settings.clusterName }),
       failures: metrics.counter('culvert_connection_failures_total', 'Connections that failed, by error code', [
         'direction',
@@ -97,6 +104,7 @@ export class DataPlane {
         current: (key) => this.#destinationCurrent(key),
         onRetry: () => freshSessions.add(1),
         onSilent: () => silent.add(1),
+        onFull: ({ sourceUid }, requests) => refusals.labels([sourceUid, 'streams']).add(requests),
         log,
       }),
       outliers: new Outliers(() => performance.now()),
@@ -215,7 +223,7 @@ export class DataPlane {
   }
 
   async #leave(served: ServedWorkload): Promise<void> {
-    const { pool, log } = this.#plane
+    const { pool, log, refusals } = this.#plane
     try {
       await served.stop(this.#options.drainMs)
       log.info({ workload: served.uid }, 'a workload is no longer served')
@@ -224,6 +232,7 @@ export class DataPlane {
     }
     if (this.#stays.get(served.uid) !== served) return
     this.#stays.delete(served.uid)
+    refusals.retain(([uid]) => uid !== served.uid)
     pool.retire((key) => key.sourceUid === served.uid)
   }
 

@@ -44,14 +44,7 @@ const retried: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ])
 
 /** What is missing here is missing for every endpoint, and says nothing of them. */
-const ownFailures: ReadonlySet<string> = new Set([
-  'EMFILE',
-  'ENFILE',
-  'ENOBUFS',
-  'ENOMEM',
-  'EADDRINUSE',
-  'EADDRNOTAVAIL',
-])
+const ownFailures: ReadonlySet<string> = new Set(['ENOBUFS', 'ENOMEM', 'EADDRINUSE', 'EADDRNOTAVAIL'])
 
 /** Endpoints of a service that one connection tries. */
 const maxEndpoints = 3

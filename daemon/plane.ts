@@ -22,6 +22,10 @@ export interface Plane {
   readonly outliers: Outliers
   /** Connections that went to another endpoint of their service than the first. */
   readonly otherEndpoints: Cell
+  /** Whatever a limit refused, by workload and limit. */
+  readonly refusals: Family
+  /** Tunnels that peers may have open to one workload. */
+  readonly maxTunnels: number
   readonly random: () => number
   readonly log: Logger
 }

@@ -26,6 +26,9 @@ export interface ServedWorkloadDeps {
   readonly startDns: ((served: ServedWorkload) => Promise<Stoppable>) | undefined
 }
 
+/** Of a listener without descriptors, one line in this time. */
+const acceptErrorLogMs = 1_000
+
 /** What a namespace without IPv6 answers to a listener on `::`. */
 const noIpv6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT'])
 
@@ -52,6 +55,8 @@ export class ServedWorkload implements Served {
         plane.failures.labels(['inbound', error.code]).add(1)
         plane.log.info({ err: error, peer: formatSocketAddress(peer), workload: this.uid }, 'a tunnel was refused')
       },
+      onRefused: (limit) => plane.refusals.labels([this.uid, limit]).add(1),
+      limits: { serverMaxSessions: plane.maxTunnels },
       log: plane.log,
     })
   }
@@ -149,7 +154,13 @@ export class ServedWorkload implements Served {
 
   #keep(server: Server): void {
     this.#servers.push(server)
+    let told = Number.NEGATIVE_INFINITY
     server.on('error', (error) => {
+      // Not for want of descriptors: then libuv accepts with one that it keeps for this, and closes, without a word.
+      this.#plane.refusals.labels([this.uid, 'accept']).add(1)
+      const now = performance.now()
+      if (now - told < acceptErrorLogMs) return
+      told = now
       this.#plane.log.error({ err: error, workload: this.uid }, 'a listener failed to accept a connection')
     })
   }

@@ -27,6 +27,8 @@ export interface TunnelPoolOptions {
   readonly onRetry?: (reason: 'refused' | 'ended') => void
   /** A session gave no sign of life while somebody waited for it. */
   readonly onSilent?: (key: TunnelKey) => void
+  /** So many requests were refused, because all sessions that may be opened are full. */
+  readonly onFull?: (key: TunnelKey, requests: number) => void
   readonly limits?: Partial<TunnelLimits>
   readonly clock?: () => number
   readonly log: Logger
@@ -127,7 +129,9 @@ export class TunnelPool {
         if (place.hand(session, credentials.serial)) fruitless = -1
       }
     } catch (error: unknown) {
-      place.fail(asMeshError(error, 'TUNNEL_UNAVAILABLE'))
+      const failure = asMeshError(error, 'TUNNEL_UNAVAILABLE')
+      if (failure.code === 'LIMIT_REACHED') this.#options.onFull?.(place.key, place.waiting.size)
+      place.fail(failure)
     } finally {
       place.connecting = false
       this.#tidy(id, place)

@@ -175,11 +175,16 @@ t.test(
     t.equal(bench.pool.sessions, 100)
     for (const { stream } of opened) stream.destroy()
 
-    const small = await scene(t, { clientMaxStreams: 5, maxSessionsPerDestination: 3 })
+    let counted = 0
+    const onFull = (_key: unknown, requests: number) => {
+      counted += requests
+    }
+    const small = await scene(t, { clientMaxStreams: 5, maxSessionsPerDestination: 3 }, { pool: { onFull } })
     const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => small.bench.connect()))
     const refused = outcomes.filter(({ status }) => status === 'rejected')
     t.equal(refused.length, 5)
     t.ok(refused.every((outcome) => outcome.status === 'rejected' && outcome.reason.code === 'LIMIT_REACHED'))
+    t.equal(counted, 5)
     t.equal(small.bench.pool.sessions, 3)
     t.ok(await small.bench.connect({ destinationUid: 'another' }), 'another destination has room of its own')
     const [first] = outcomes
