@@ -4,6 +4,8 @@ import t, { type Test } from 'tap'
 import type { TunnelLimits } from '../../core/hbone/limits.ts'
 import type { TunnelPoolOptions } from '../../core/hbone/pool.ts'
 import type { IncomingConnect } from '../../core/hbone/types.ts'
+import { descriptorOf } from '../../core/net/sys.ts'
+import { calls, numbers } from '../../core/net/sys-calls.ts'
 import { Bench, dialTcp, echo, eventually, listen, readAll } from '../helpers/tunnel.ts'
 
 /** Far away: whatever happens in these tests does not come from the ping of quiet sessions. */
@@ -224,4 +226,23 @@ t.test('a drain does not wait for a handshake that goes nowhere', async (t) => {
   await eventually('accepted', () => bench.tunnels.sessions === 1)
   await bench.tunnels.drain(60_000)
   t.equal(bench.tunnels.sessions, 0)
+})
+
+t.test('the kernel gives both ends of a tunnel up that is not acknowledged, in bounded time', async (t) => {
+  const bench = await Bench.create({
+    onConnect: echo,
+    poolLimits: { tcpUserTimeoutMs: 12_345 },
+    serverLimits: { tcpUserTimeoutMs: 23_456 },
+  })
+  t.teardown(() => bench.close())
+  t.ok(await works(bench, 'x'))
+  for (const [socket, ms] of [
+    [bench.dialled[0], 12_345],
+    [bench.accepted[0], 23_456],
+  ] as const) {
+    const value = Buffer.alloc(4)
+    const length = Buffer.from([4, 0, 0, 0])
+    calls.getsockopt(descriptorOf(socket!), numbers.SOL_TCP, numbers.TCP_USER_TIMEOUT, value, length)
+    t.equal(value.readInt32LE(), ms)
+  }
 })
