@@ -20,12 +20,20 @@ export class Certificates {
     this.#clock = clock
   }
 
-  /** A new certificate, or the same one with a new trust bundle. Throws where key, chain or bundle do not load. */
-  set(certificate: IssuedCertificate): void {
+  /**
+   * A new certificate, or the same one with a new trust bundle. Says which of them differ from what was held. Throws where key,
+   * chain or bundle do not load.
+   */
+  set(certificate: IssuedCertificate): { readonly renewed: boolean; readonly trust: boolean } {
+    const before = this.#held.get(certificate.identity)
     this.#contexts.get(certificate)
     this.#held.set(certificate.identity, certificate)
     this.#waiting.get(certificate.identity)?.resolve()
     this.#waiting.delete(certificate.identity)
+    return {
+      renewed: before !== undefined && before.chainPem !== certificate.chainPem,
+      trust: before !== undefined && before.bundlePem !== certificate.bundlePem,
+    }
   }
 
   forget(identity: string): void {

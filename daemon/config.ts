@@ -49,6 +49,11 @@ export const daemonRows = {
   connectTimeout: row(durationMs, '10s', 'longest wait for an application to accept an inbound connection'),
   establishTimeout: row(durationMs, '20s', 'longest wait for an outbound connection, the tunnel included'),
   maxConnections: row(integer(1, 1_000_000), '20000', 'most open connections of one workload on one worker'),
+  maxTotalConnections: row(
+    integer(0, 10_000_000),
+    '0',
+    'most open connections of all workloads on one worker, the last eighth only for workloads that have few; 0: as many as the limit of open files is enough for',
+  ),
   maxPending: row(integer(1, 1_000_000), '4096', 'most connections of one workload on one worker that wait to be made'),
 } as const
 

@@ -127,8 +127,11 @@ function timedOut(connection: Connection, timeoutMs: number): void {
 }
 
 export interface ConnectionLimits {
+  /** Of one workload, like `maxPending`. */
   readonly maxConnections: number
   readonly maxPending: number
+  /** Of all workloads; no bound by default. */
+  readonly maxTotal?: number
   /** For one connect to an application, inbound. */
   readonly connectTimeoutMs: number
   /** For all that an outbound connection needs before its first byte: certificate, tunnel, the peer's own connect. */
@@ -140,42 +143,70 @@ interface Counts {
   pending: number
 }
 
+/** Which limit refused a connection. */
+export type Limit = 'connections' | 'pending' | 'total'
+
+/** Of `maxTotal`, what is kept for workloads that have few connections; and how many are few, of that. */
+const keptShare = 1 / 8
+const fewShare = 1 / 16
+
 const recheckSlice = 1000
 
 export class Connections {
   readonly #limits: ConnectionLimits
   readonly #clock: () => number
+  readonly #onRefused: (owner: Served, limit: Limit) => void
   readonly #byOwner = new Map<Served, Counts>()
   #nextId = 1
   #count = 0
   #recheck = 0
   #waiting: { readonly owner: Served; readonly resolve: () => void }[] = []
 
-  constructor(limits: ConnectionLimits, clock: () => number) {
+  constructor(
+    limits: ConnectionLimits,
+    clock: () => number,
+    onRefused: (owner: Served, limit: Limit) => void = () => {},
+  ) {
     this.#limits = limits
     this.#clock = clock
+    this.#onRefused = onRefused
   }
 
   get count(): number {
     return this.#count
   }
 
-  /** Throws LIMIT_REACHED where the workload has its share already. */
+  /** Throws LIMIT_REACHED where the workload has its share already, or all of them have. */
   register(facts: ConnectionFacts): Connection {
+    const limit = this.#reached(this.#byOwner.get(facts.owner))
+    if (limit !== undefined) {
+      this.#onRefused(facts.owner, limit)
+      throw new MeshError('LIMIT_REACHED', this.#refusal(facts.owner, limit))
+    }
     const counts = this.#countsOf(facts.owner)
-    const { maxConnections, maxPending, connectTimeoutMs, establishTimeoutMs } = this.#limits
-    if (counts.connections.size >= maxConnections) {
-      throw new MeshError('LIMIT_REACHED', `${facts.owner.uid} has ${maxConnections} connections open already`)
-    }
-    if (counts.pending >= maxPending) {
-      throw new MeshError('LIMIT_REACHED', `${facts.owner.uid} has ${maxPending} connections waiting already`)
-    }
+    const { connectTimeoutMs, establishTimeoutMs } = this.#limits
     const timeoutMs = facts.direction === 'outbound' ? establishTimeoutMs : connectTimeoutMs
     const connection = new Connection(this, this.#nextId++, facts, this.#clock(), timeoutMs)
     counts.connections.add(connection)
     counts.pending++
     this.#count++
     return connection
+  }
+
+  #reached(counts: Counts | undefined): Limit | undefined {
+    const open = counts?.connections.size ?? 0
+    const { maxConnections, maxPending, maxTotal = Number.POSITIVE_INFINITY } = this.#limits
+    if (open >= maxConnections) return 'connections'
+    if ((counts?.pending ?? 0) >= maxPending) return 'pending'
+    if (this.#count < maxTotal * (1 - keptShare)) return undefined
+    return this.#count < maxTotal && open < maxTotal * keptShare * fewShare ? undefined : 'total'
+  }
+
+  #refusal({ uid }: Served, limit: Limit): string {
+    const { maxConnections, maxPending } = this.#limits
+    if (limit === 'connections') return `${uid} has ${maxConnections} connections open already`
+    if (limit === 'pending') return `${uid} has ${maxPending} connections waiting already`
+    return `the workloads of this host have ${this.#count} connections open already: is the limit of open files too low?`
   }
 
   /** For Connection only. */

@@ -5,6 +5,7 @@ import { asMeshError, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
 import type { Cell, MetricSet } from '../core/base/metrics.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
+import { defaultLimits } from '../core/hbone/limits.ts'
 import { TunnelPool } from '../core/hbone/pool.ts'
 import type { TunnelKey } from '../core/hbone/types.ts'
 import type { IssuedCertificate } from '../core/identity/certificate.ts'
@@ -16,6 +17,7 @@ import { formatSocketAddress } from '../core/net/address.ts'
 import { refusal } from './admission.ts'
 import { Certificates } from './certificates.ts'
 import { type ConnectionLimits, Connections, type Direction } from './connections.ts'
+import { Outliers } from './outliers.ts'
 import type { Plane } from './plane.ts'
 import type { Sockets } from './sockets.ts'
 import { Telemetry } from './telemetry/telemetry.ts'
@@ -70,6 +72,15 @@ export class DataPlane {
       outboundSessions: sessions.labels(['outbound']),
       inboundSessions: sessions.labels(['inbound']),
     }
+    const retries = metrics.counter('culvert_connect_retries_total', 'Connects that were tried again', ['how'])
+    const freshSessions = retries.labels(['fresh-session'])
+    const silent = metrics
+      .counter('culvert_tunnel_sessions_silent_total', 'Tunnel sessions without a sign of life when one was needed', [])
+      .labels([])
+    const refusals = metrics.counter('culvert_limit_refusals_total', 'What a limit refused, by workload and limit', [
+      'workload',
+      'limit',
+    ])
     const snapshot = new Snapshot()
     const certificates = new Certificates(this.#clock)
     this.#plane = {
@@ -77,7 +88,9 @@ export class DataPlane {
       snapshot,
       certificates,
       log,
-      connections: new Connections(limits, this.#clock),
+      connections: new Connections(limits, this.#clock, ({ uid }, limit) => refusals.labels([uid, limit]).add(1)),
+      refusals,
+      maxTunnels: Math.min(defaultLimits.serverMaxSessions, Math.ceil((limits.maxTotal ?? Infinity) / 4)),
       telemetry: new Telemetry(metrics, log, { clusterName: () => snapshot.settings.clusterName }),
       failures: metrics.counter('culvert_connection_failures_total', 'Connections that failed, by error code', [
         'direction',
@@ -88,8 +101,14 @@ export class DataPlane {
         dial: (key, signal) => this.#dial(key, signal),
         context: (identity) => certificates.context(identity),
         trustDomain: () => snapshot.settings.trustDomain,
+        current: (key) => this.#destinationCurrent(key),
+        onRetry: () => freshSessions.add(1),
+        onSilent: () => silent.add(1),
+        onFull: ({ sourceUid }, requests) => refusals.labels([sourceUid, 'streams']).add(requests),
         log,
       }),
+      outliers: new Outliers(() => performance.now()),
+      otherEndpoints: retries.labels(['other-endpoint']),
     }
   }
 
@@ -132,7 +151,11 @@ export class DataPlane {
   }
 
   setCertificate(certificate: IssuedCertificate): void {
-    this.#plane.certificates.set(certificate)
+    const { identity } = certificate
+    const { renewed, trust } = this.#plane.certificates.set(certificate)
+    if (renewed || trust) this.#plane.pool.retire((key) => key.sourceIdentity === identity)
+    if (!trust) return
+    for (const stay of this.#stays.values()) if (stay.local.identity === identity) stay.retireSessions()
   }
 
   forgetCertificate(identity: string): void {
@@ -200,7 +223,7 @@ export class DataPlane {
   }
 
   async #leave(served: ServedWorkload): Promise<void> {
-    const { pool, log } = this.#plane
+    const { pool, log, refusals } = this.#plane
     try {
       await served.stop(this.#options.drainMs)
       log.info({ workload: served.uid }, 'a workload is no longer served')
@@ -209,6 +232,7 @@ export class DataPlane {
     }
     if (this.#stays.get(served.uid) !== served) return
     this.#stays.delete(served.uid)
+    refusals.retain(([uid]) => uid !== served.uid)
     pool.retire((key) => key.sourceUid === served.uid)
   }
 
@@ -273,7 +297,11 @@ export class DataPlane {
   #current(key: TunnelKey): boolean {
     const source = this.#served.get(key.sourceUid)
     if (source === undefined || source.local.identity !== key.sourceIdentity) return false
-    if (!source.local.addresses.includes(key.sourceAddress)) return false
+    return source.local.addresses.includes(key.sourceAddress) && this.#destinationCurrent(key)
+  }
+
+  /** Whether the model has the same workload, with an expected identity, at the address of the key. */
+  #destinationCurrent(key: TunnelKey): boolean {
     const destination = this.#plane.snapshot.workloadByUid(key.destinationUid)
     return (
       destination !== undefined &&

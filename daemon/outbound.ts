@@ -13,7 +13,7 @@ import { type Connection, type ConnectionFacts, resetStream } from './connection
 import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
-import { localEnd, remoteEnd } from './sockets.ts'
+import { localEnd, remoteEnd, systemCode } from './sockets.ts'
 import { baggageOf, formatForwarded, newTraceparent } from './tunnel-headers.ts'
 
 type Path = Exclude<RouteDecision, { kind: 'refuse' }>
@@ -29,14 +29,27 @@ interface Outgoing {
   readonly report: Report
 }
 
-/** Failures before the first byte that another endpoint, or another try, may not have. */
+/**
+ * Failures before the first byte that another endpoint may not have. A denial is none of them: it is the answer. Somebody else
+ * at the address of an endpoint (IDENTITY_INVALID, TUNNEL_BAD_REQUEST) is: the endpoint moved, and the model is late.
+ */
 const retried: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'CONNECT_FAILED',
+  'IDENTITY_INVALID',
+  'TUNNEL_BAD_REQUEST',
   'TUNNEL_UNAVAILABLE',
   'TUNNEL_HANDSHAKE',
   'TUNNEL_H2',
   'TUNNEL_TIMEOUT',
 ])
+
+/** What is missing here is missing for every endpoint, and says nothing of them. */
+const ownFailures: ReadonlySet<string> = new Set(['ENOBUFS', 'ENOMEM', 'EADDRINUSE', 'EADDRNOTAVAIL'])
+
+/** Endpoints of a service that one connection tries. */
+const maxEndpoints = 3
+/** So long a connection waits for a session with an endpoint where there is another one. */
+const patienceMs = 3_000
 
 /** Serves one accepted socket to its end. Never rejects. */
 export async function handleOutbound(plane: Plane, served: Served, client: Socket): Promise<void> {
@@ -75,36 +88,60 @@ function refuseLoop(served: Served, destination: SocketAddress, direct: boolean)
   }
 }
 
-/** Connects to where the route leads; where that fails before a byte was sent, once more, to another endpoint if any. */
+/** Connects to where the route leads; where that fails before a byte was sent, to other endpoints of the service if any. */
 async function reach(outgoing: Outgoing, connection: Connection): Promise<Duplex> {
-  const first = decide(outgoing)
-  if (first.kind === 'refuse') {
-    outgoing.report.service = first.service
-    throw first.error
+  const { plane, report } = outgoing
+  const tried = new Set<string>()
+  let path = decide(outgoing, tried)
+  if (path.kind === 'refuse') {
+    report.service = path.service
+    throw path.error
   }
-  try {
-    return await open(outgoing, first, connection.signal)
-  } catch (error: unknown) {
-    const again = error instanceof MeshError && retried.has(error.code) && connection.state === 'connecting'
-    const other = again ? anotherEndpoint(outgoing, first) : undefined
-    if (other === undefined) throw error
-    outgoing.plane.log.debug({ err: error, destination: formatSocketAddress(other.target) }, 'trying another endpoint')
-    return await open(outgoing, other, connection.signal)
+  for (;;) {
+    const { service, workload } = path
+    const endpoint = service === undefined ? undefined : workload?.uid
+    if (endpoint !== undefined) plane.outliers.trying(endpoint)
+    try {
+      const far = await open(outgoing, path, tried, connection.signal)
+      if (endpoint !== undefined) plane.outliers.succeeded(endpoint)
+      return far
+    } catch (error: unknown) {
+      if (endpoint === undefined || connection.state !== 'connecting' || !elsewhere(error)) throw error
+      plane.outliers.failed(endpoint)
+      const other: Path | undefined = anotherEndpoint(outgoing, tried.add(endpoint))
+      if (other === undefined) throw error
+      plane.otherEndpoints.add(1)
+      plane.log.debug({ err: error, destination: formatSocketAddress(other.target) }, 'trying another endpoint')
+      path = other
+    }
   }
 }
 
-function decide({ plane, model, destination }: Outgoing, exclude?: ReadonlySet<string>): RouteDecision {
-  return route(plane.snapshot, { source: model, destination, random: plane.random, exclude })
+/** Whether another endpoint may do better. */
+function elsewhere(error: unknown): boolean {
+  return error instanceof MeshError && retried.has(error.code) && !ownFailures.has(systemCode(error) ?? '')
 }
 
-/** Another endpoint of the same service; undefined where there is none. */
-function anotherEndpoint(outgoing: Outgoing, first: Path): Path | undefined {
-  if (first.service === undefined || first.workload === undefined) return undefined
-  const other = decide(outgoing, new Set([first.workload.uid]))
+/** Without the endpoints that this connection tried, and without those that failed others a moment ago if any is left then. */
+function decide(outgoing: Outgoing, tried: ReadonlySet<string>): RouteDecision {
+  const { plane, model, destination } = outgoing
+  const request = { source: model, destination, random: plane.random }
+  const { avoided } = plane.outliers
+  if (avoided.length > 0) {
+    const decision = route(plane.snapshot, { ...request, exclude: new Set([...tried, ...avoided]) })
+    if (decision.kind !== 'refuse') return decision
+  }
+  return route(plane.snapshot, { ...request, exclude: tried })
+}
+
+/** Another endpoint of the same service; undefined where there is none, or enough were tried. */
+function anotherEndpoint(outgoing: Outgoing, tried: ReadonlySet<string>): Path | undefined {
+  if (tried.size >= maxEndpoints) return undefined
+  const other = decide(outgoing, tried)
   return other.kind === 'refuse' ? undefined : other
 }
 
-async function open(outgoing: Outgoing, path: Path, signal: AbortSignal): Promise<Duplex> {
+async function open(outgoing: Outgoing, path: Path, tried: ReadonlySet<string>, signal: AbortSignal): Promise<Duplex> {
   const { plane, served, report } = outgoing
   report.service = path.service
   report.destination = path.workload
@@ -118,7 +155,12 @@ async function open(outgoing: Outgoing, path: Path, signal: AbortSignal): Promis
   report.authority = path.target
   await plane.certificates.wait(key.sourceIdentity, signal)
   const authority = formatSocketAddress(path.target)
-  const { stream } = await plane.pool.connect(key, { authority, headers: headersOf(outgoing, path) }, signal)
+  const patience = () => {
+    const others = path.service !== undefined && anotherEndpoint(outgoing, new Set([...tried, path.workload.uid]))
+    return others ? patienceMs : undefined
+  }
+  const request = { authority, headers: headersOf(outgoing, path), patience }
+  const { stream } = await plane.pool.connect(key, request, signal)
   return stream
 }
 

@@ -1,10 +1,11 @@
 // What the handlers of connections (outbound.ts, inbound.ts, inbound-plaintext.ts) need of their data plane.
 import type { Logger } from '../core/base/log.ts'
-import type { Family } from '../core/base/metrics.ts'
+import type { Cell, Family } from '../core/base/metrics.ts'
 import type { TunnelPool } from '../core/hbone/pool.ts'
 import type { Snapshot } from '../core/model/snapshot.ts'
 import type { Certificates } from './certificates.ts'
 import type { Connections } from './connections.ts'
+import type { Outliers } from './outliers.ts'
 import type { Sockets } from './sockets.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
 
@@ -17,6 +18,14 @@ export interface Plane {
   readonly telemetry: Telemetry
   /** By direction and error code. */
   readonly failures: Family
+  /** Endpoints that failed a moment ago. */
+  readonly outliers: Outliers
+  /** Connections that went to another endpoint of their service than the first. */
+  readonly otherEndpoints: Cell
+  /** Whatever a limit refused, by workload and limit. */
+  readonly refusals: Family
+  /** Tunnels that peers may have open to one workload. */
+  readonly maxTunnels: number
   readonly random: () => number
   readonly log: Logger
 }

@@ -73,8 +73,13 @@ const hints: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'the host does not answer: is it up?',
   ENETUNREACH: 'no route: is there an address of this family on both ends?',
   EADDRNOTAVAIL: 'no free source port, or the source address is not of this namespace',
+  EMFILE: 'this process has no descriptor left: raise LimitNOFILE or lower maxTotalConnections',
+  ENFILE: 'this machine has no descriptor left: raise fs.file-max',
   EADDRINUSE: 'no free source port: is tcp_tw_reuse set in this namespace?',
 }
+
+/** No matter where to: this process, or the machine, has none left. */
+const outOfDescriptors: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE'])
 
 /** `ECONNREFUSED` and the like, of the error or of what caused it. */
 export function systemCode(error: unknown): string | undefined {
@@ -89,7 +94,7 @@ export function connectError(to: SocketAddress, error: unknown): MeshError {
   const what = known ?? (error instanceof Error ? error.message : String(error))
   const hint = known === undefined ? undefined : hints[known]
   const text = `${formatSocketAddress(to)}: ${what}${hint === undefined ? '' : ` (${hint})`}`
-  return new MeshError('CONNECT_FAILED', text, { cause: error })
+  return new MeshError(outOfDescriptors.has(known ?? '') ? 'LIMIT_REACHED' : 'CONNECT_FAILED', text, { cause: error })
 }
 
 /** Options that every data socket carries: small writes leave at once, a vanished peer is noticed. */

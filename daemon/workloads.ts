@@ -30,6 +30,8 @@ export interface ServedWorkloadDeps {
 
 /** How long after its connections a session may end. */
 const cutMs = 500
+/** Of a listener without descriptors, one line in this time. */
+const acceptErrorLogMs = 1_000
 
 /** What a namespace without IPv6 answers to a listener on `::`. */
 const noIpv6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT'])
@@ -57,6 +59,8 @@ export class ServedWorkload implements Served {
         plane.failures.labels(['inbound', error.code]).add(1)
         plane.log.info({ err: error, peer: formatSocketAddress(peer), workload: this.uid }, 'a tunnel was refused')
       },
+      onRefused: (limit) => plane.refusals.labels([this.uid, limit]).add(1),
+      limits: { serverMaxSessions: plane.maxTunnels },
       log: plane.log,
     })
   }
@@ -98,6 +102,11 @@ export class ServedWorkload implements Served {
   /** Reads its compiled form again. One that the model lost for a moment keeps its last: its policies still hold. */
   refresh(): void {
     this.#model = this.#plane.snapshot.workloadByUid(this.uid) ?? this.#model
+  }
+
+  /** Peers prove who they are anew: the trust bundle is another. */
+  retireSessions(): void {
+    this.#tunnel.retire()
   }
 
   /** Takes what may change while listeners stay: addresses, nameservers. Another resolver list restarts its DNS. */
@@ -150,7 +159,13 @@ export class ServedWorkload implements Served {
 
   #keep(server: Server): void {
     this.#servers.push(server)
+    let told = Number.NEGATIVE_INFINITY
     server.on('error', (error) => {
+      // Not for want of descriptors: then libuv accepts with one that it keeps for this, and closes, without a word.
+      this.#plane.refusals.labels([this.uid, 'accept']).add(1)
+      const now = performance.now()
+      if (now - told < acceptErrorLogMs) return
+      told = now
       this.#plane.log.error({ err: error, workload: this.uid }, 'a listener failed to accept a connection')
     })
   }

@@ -2,19 +2,24 @@
 // pool, which decides when to open, share and retire sessions.
 import type { Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { Bag, type Bagged } from '../base/bag.ts'
 import { asMeshError, MeshError } from '../base/errors.ts'
 import { clientTls, type TlsCredentials, verifyServerIdentity } from '../identity/tls.ts'
 import { formatSocketAddress } from '../net/address.ts'
+import { endWhenUnacknowledged } from '../net/sys.ts'
 import { Http2Session } from './h2/session.ts'
 import type { TunnelHttp2Stream } from './h2/stream.ts'
 import { readAnswer, requestFields } from './headers.ts'
 import { keepAlive } from './keepalive.ts'
 import { type TunnelLimits, timer } from './limits.ts'
+import { Probe } from './probe.ts'
 import type { TunnelHeaders, TunnelKey, TunnelStream } from './types.ts'
 
 export interface TunnelRequest {
   readonly authority: string
   readonly headers: TunnelHeaders
+  /** Asked where no session is there yet: how long to wait for one, in milliseconds; without it as long as it takes. */
+  readonly patience?: () => number | undefined
 }
 
 export interface OpenedTunnel {
@@ -32,12 +37,17 @@ export interface ClientSessionDeps {
   /** The session takes no more streams: it was retired, or it is gone. */
   readonly onUnusable: (session: ClientSession) => void
   readonly onClosed: (session: ClientSession) => void
+  /** It gave no sign of life while requests waited; it takes no more, and these go elsewhere. */
+  readonly onSilent: (session: ClientSession) => void
 }
 
 /** The session or the stream ended before an answer: nothing was delivered, another session may try. */
 export class Unanswered extends MeshError {
-  constructor(message: string, cause: unknown) {
+  /** The peer may have begun to serve it; false where it certainly did not. */
+  readonly seen: boolean
+  constructor(message: string, seen: boolean, cause?: unknown) {
     super('TUNNEL_UNAVAILABLE', message, { cause })
+    this.seen = seen
   }
 }
 
@@ -54,6 +64,7 @@ export async function openClientSession(
   socket.on('error', () => {})
   socket.setNoDelay(true)
   socket.setKeepAlive(true, deps.limits.tcpKeepAliveMs)
+  endWhenUnacknowledged(socket, deps.limits.tcpUserTimeoutMs)
   const timeout = () => new MeshError('TUNNEL_TIMEOUT', `the tunnel handshake with ${peer} was not done in time`)
   try {
     const tls = await secured(socket, deps, peer, signal, timeout)
@@ -129,18 +140,26 @@ function settled(
   })
 }
 
+/** A CONNECT without an answer. */
+interface Waiting extends Bagged {
+  failed(error: MeshError): void
+}
+
 export class ClientSession {
   readonly #session: Http2Session
   readonly #socket: Socket
   readonly #deps: ClientSessionDeps
   readonly #notAfter: number
   readonly #peer: string
+  readonly #waiting = new Bag<Waiting>()
+  readonly #probe: Probe
   #active = 0
   #limit = 0
   #state: 'opening' | 'open' | 'retired' | 'closed' = 'opening'
   #idle: NodeJS.Timeout | undefined
   #expiry: NodeJS.Timeout | undefined
   #stopPings: (() => void) | undefined
+  #late: NodeJS.Timeout | undefined
 
   constructor(tls: TLSSocket, socket: Socket, deps: ClientSessionDeps, notAfter: number) {
     this.#socket = socket
@@ -153,6 +172,13 @@ export class ClientSession {
       onGoaway: () => this.retire(),
       onClosed: (error) => this.#closed(error),
     })
+    this.#probe = new Probe({
+      session: this.#session,
+      socket,
+      limits: deps.limits,
+      now: () => performance.now(),
+      onSilent: () => this.#silent(),
+    })
   }
 
   /** Called once: the server's SETTINGS came, or it ended before. */
@@ -161,6 +187,10 @@ export class ClientSession {
   /** Neither retired nor over. */
   get usable(): boolean {
     return this.#state === 'open'
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed'
   }
 
   /** Takes a place for one stream, if one is free and the session still speaks for `serial`; `open` must follow. */
@@ -206,9 +236,10 @@ export class ClientSession {
     }
     if (stream === undefined) {
       this.#released()
-      return Promise.reject(new Unanswered(`the tunnel session with ${this.#peer} ended`, undefined))
+      return Promise.reject(new Unanswered(`the tunnel session with ${this.#peer} ended`, false))
     }
     stream.onReleased = () => this.#released()
+    this.#probe.requested()
     return this.#answer(stream, request.authority, signal)
   }
 
@@ -219,13 +250,18 @@ export class ClientSession {
         signal.removeEventListener('abort', aborted)
         stream.off('close', closed)
         stream.onAnswer = undefined
+        this.#waiting.delete(waiting)
         if (error === undefined) return
         stream.destroy()
         reject(error)
       }
-      const closed = () =>
-        settle(new Unanswered(`the tunnel with ${this.#peer} ended before an answer`, stream.errored))
+      const closed = () => {
+        const text = `the tunnel with ${this.#peer} ended before an answer`
+        settle(new Unanswered(text, !stream.refused, stream.errored))
+      }
       const aborted = () => settle(abortReason(signal))
+      const waiting: Waiting = { place: -1, failed: settle }
+      this.#waiting.add(waiting)
       stream.onAnswer = (fields, tooLarge) => {
         const answer = tooLarge ? undefined : readAnswer(fields)
         const refusal = this.#refusal(answer?.status, authority)
@@ -236,9 +272,20 @@ export class ClientSession {
       const late = timer(responseTimeoutMs, () =>
         settle(new MeshError('TUNNEL_TIMEOUT', `${this.#peer} did not answer CONNECT within ${responseTimeoutMs} ms`)),
       )
+      this.#watch()
       stream.once('close', closed)
       signal.addEventListener('abort', aborted, { once: true })
       if (signal.aborted) aborted()
+    })
+  }
+
+  /** While answers are due, asks now and then for a sign of life. */
+  #watch(): void {
+    this.#late ??= timer(this.#deps.limits.answerProbeMs, () => {
+      this.#late = undefined
+      if (this.#waiting.size === 0 || this.#state === 'closed') return
+      this.#probe.ask()
+      this.#watch()
     })
   }
 
@@ -248,6 +295,16 @@ export class ClientSession {
     if (status === 401 || status === 403) return new MeshError('TUNNEL_DENIED', `${at}: a policy there denies it`)
     if (status === 400) return new MeshError('TUNNEL_BAD_REQUEST', `${at}: it does not serve this address`)
     return new MeshError('TUNNEL_UNAVAILABLE', `${at}: it could not reach the destination`)
+  }
+
+  /** Streams that were answered live on: whether the peer is gone or only slow is for keepalive.ts to find out. */
+  #silent(): void {
+    if (this.#state === 'closed') return
+    if (this.#state === 'open') this.#deps.onSilent(this)
+    this.retire()
+    const text = `the tunnel session with ${this.#peer} gives no sign of life`
+    for (const waiting of [...this.#waiting]) waiting.failed(new Unanswered(text, true))
+    if (this.#active === 0) this.destroy()
   }
 
   /** No new streams; closes once the last one ended. */
@@ -270,6 +327,7 @@ export class ClientSession {
   #released(): void {
     this.#active -= 1
     if (this.#active > 0 || this.#state === 'closed') return
+    this.#probe.rested()
     if (this.#state === 'retired') this.#session.close()
     else this.#waitIdle()
   }
@@ -285,6 +343,8 @@ export class ClientSession {
     clearTimeout(this.#idle)
     clearTimeout(this.#expiry)
     this.#stopPings?.()
+    this.#probe.stop()
+    clearTimeout(this.#late)
     if (before === 'opening') this.onOpen?.(error ?? new MeshError('TUNNEL_HANDSHAKE', 'closed'))
     if (before === 'open') this.#deps.onUnusable(this)
     if (before !== 'opening') this.#deps.onClosed(this)

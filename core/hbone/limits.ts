@@ -17,6 +17,8 @@ export interface TunnelLimits {
   readonly maxHandshakesPerAddress: number
   /** Streams that a client puts on a session even if the server allows more. */
   readonly clientMaxStreams: number
+  /** Sessions that take streams, between one source and one destination; beyond, streams are refused. */
+  readonly maxSessionsPerDestination: number
   /**
    * Resets of a client that end its session. Generous, because a shared session carries all connections of a workload, and
    * killing an application resets many of them at once.
@@ -30,7 +32,15 @@ export interface TunnelLimits {
   readonly responseTimeoutMs: number
   readonly pingIntervalMs: number
   readonly pingTimeoutMs: number
+  /** A session from which nothing came for so long is asked for a sign of life together with the next request. */
+  readonly quietMs: number
+  /** So late an answer makes the client ask whether the session still lives. */
+  readonly answerProbeMs: number
+  /** A session that gives no sign of life within this takes no more requests, and those without an answer go elsewhere. */
+  readonly probeTimeoutMs: number
   readonly tcpKeepAliveMs: number
+  /** For bytes that the peer's kernel does not acknowledge. */
+  readonly tcpUserTimeoutMs: number
   readonly idleTimeoutMs: number
 }
 
@@ -45,6 +55,7 @@ export const defaultLimits: TunnelLimits = {
   maxHandshakes: 4096,
   maxHandshakesPerAddress: 64,
   clientMaxStreams: 100,
+  maxSessionsPerDestination: 256,
   resetBurst: 10_000,
   resetsPerSecond: 2_000,
   tcpConnectTimeoutMs: 10_000,
@@ -52,7 +63,11 @@ export const defaultLimits: TunnelLimits = {
   responseTimeoutMs: 15_000,
   pingIntervalMs: 10_000,
   pingTimeoutMs: 20_000,
+  quietMs: 1_000,
+  answerProbeMs: 1_000,
+  probeTimeoutMs: 1_000,
   tcpKeepAliveMs: 180_000,
+  tcpUserTimeoutMs: 20_000,
   idleTimeoutMs: 300_000,
 }
 

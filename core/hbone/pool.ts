@@ -9,6 +9,7 @@ import type { TlsCredentials } from '../identity/tls.ts'
 import { formatSocketAddress } from '../net/address.ts'
 import { type ClientSession, type OpenedTunnel, openClientSession, type TunnelRequest, Unanswered } from './client.ts'
 import { defaultLimits, type TunnelLimits } from './limits.ts'
+import { Place, placeId } from './place.ts'
 import type { TunnelKey } from './types.ts'
 
 export interface TunnelPoolOptions {
@@ -20,21 +21,23 @@ export interface TunnelPoolOptions {
   readonly trustDomain?: () => string
   /** The TLS server name to send; none by default. */
   readonly serverName?: (key: TunnelKey) => string | undefined
+  /** Whether the destination of a key is still where and who it was; asked before a session is opened. */
+  readonly current?: (key: TunnelKey) => boolean
+  /** A CONNECT goes to another session, because the one that it was sent on … */
+  readonly onRetry?: (reason: 'refused' | 'ended') => void
+  /** A session gave no sign of life while somebody waited for it. */
+  readonly onSilent?: (key: TunnelKey) => void
+  /** So many requests were refused, because all sessions that may be opened are full. */
+  readonly onFull?: (key: TunnelKey, requests: number) => void
   readonly limits?: Partial<TunnelLimits>
   readonly clock?: () => number
   readonly log: Logger
 }
 
-interface Place {
-  readonly key: TunnelKey
-  readonly open: Set<ClientSession>
-  connecting: Promise<void> | undefined
-  /** Grows with `retire`: a connect that began before is not used. */
-  generation: number
-}
-
-/** A request that loses the race for a session this often meets a broken server or a limit. */
-const maxRounds = 64
+/** A peer whose sessions end as soon as they began. */
+const maxFruitless = 3
+/** CONNECTs for one request, where the peer says each time that it did not look at it. */
+const maxAttempts = 4
 
 export class TunnelPool {
   readonly #options: TunnelPoolOptions
@@ -57,21 +60,27 @@ export class TunnelPool {
   }
 
   /**
-   * Opens a tunnel stream. Throws TUNNEL_DENIED (401), TUNNEL_BAD_REQUEST (400), TUNNEL_UNAVAILABLE (503, or the session died
-   * twice before an answer), TUNNEL_TIMEOUT, TUNNEL_HANDSHAKE, TUNNEL_H2, IDENTITY_INVALID, CERTIFICATE_UNAVAILABLE,
-   * DRAINING, ABORTED or the reason of `signal`, or what `dial` throws.
+   * Opens a tunnel stream. A CONNECT that a session did not answer is tried on a fresh one: no byte of the application was
+   * delivered before a 200. Once only where the peer may have begun to serve it. Throws TUNNEL_DENIED (401), TUNNEL_BAD_REQUEST
+   * (400), TUNNEL_UNAVAILABLE (503, or not answered again, or the destination left the mesh), TUNNEL_TIMEOUT, TUNNEL_HANDSHAKE,
+   * TUNNEL_H2, IDENTITY_INVALID, CERTIFICATE_UNAVAILABLE, LIMIT_REACHED, DRAINING, ABORTED or the reason of `signal`, or what
+   * `dial` throws.
    */
   async connect(key: TunnelKey, request: TunnelRequest, signal: AbortSignal): Promise<OpenedTunnel> {
-    const session = await this.#acquire(key, signal)
-    try {
-      return await session.open(request, signal)
-    } catch (error: unknown) {
-      if (!(error instanceof Unanswered)) throw error
-      this.#options.log.debug({ err: error }, 'repeating a CONNECT that was not answered on another session')
-      session.retire()
+    let seen = 0
+    for (let attempt = 1; ; attempt += 1) {
+      const session = await this.#acquire(key, request, signal)
+      try {
+        return await session.open(request, signal)
+      } catch (error: unknown) {
+        if (!(error instanceof Unanswered)) throw error
+        session.retire()
+        if (error.seen) seen += 1
+        if (seen > 1 || attempt >= maxAttempts) throw error
+        this.#options.log.debug({ err: error }, 'repeating a CONNECT that was not answered on another session')
+        this.#options.onRetry?.(error.seen ? 'ended' : 'refused')
+      }
     }
-    const second = await this.#acquire(key, signal)
-    return second.open(request, signal)
   }
 
   /** No new streams on sessions of the keys that `predicate` accepts; they close when empty. */
@@ -79,7 +88,7 @@ export class TunnelPool {
     for (const place of [...this.#places.values()]) {
       if (!predicate(place.key)) continue
       place.generation += 1
-      for (const session of [...place.open]) session.retire()
+      for (const session of place.open) session.retire()
     }
   }
 
@@ -92,23 +101,53 @@ export class TunnelPool {
   }
 
   /** A session on which a place for one stream is taken; the caller must open it. */
-  async #acquire(key: TunnelKey, signal: AbortSignal): Promise<ClientSession> {
+  #acquire(key: TunnelKey, request: TunnelRequest, signal: AbortSignal): ClientSession | Promise<ClientSession> {
+    if (signal.aborted) throw aborted(signal)
+    if (this.#closed.signal.aborted) throw closing()
     const id = placeId(key)
-    for (let round = 0; round < maxRounds; round += 1) {
-      if (signal.aborted) throw aborted(signal)
-      if (this.#closed.signal.aborted) throw new MeshError('DRAINING', 'the tunnel pool is closing')
-      const credentials = this.#credentials(key)
-      const session = reserve(this.#places.get(id), credentials.serial)
-      if (session !== undefined) return session
-      // Only now: a place that lost its last session above is no longer in the map.
-      const place = this.#place(id, key)
-      place.connecting ??= this.#connect(id, place, credentials).finally(() => {
-        place.connecting = undefined
-        this.#tidy(id, place)
-      })
-      await abortable(place.connecting, signal, () => aborted(signal))
+    const { serial } = this.#credentials(key)
+    const session = this.#places.get(id)?.reserve(serial)
+    if (session !== undefined) return session
+    // Only now: a place that lost its last session above is no longer in the map.
+    const place = this.#place(id, key)
+    const patienceMs = request.patience?.()
+    const impatient = () =>
+      new MeshError('TUNNEL_TIMEOUT', `no session with ${formatSocketAddress(key.destination)} within ${patienceMs} ms`)
+    const waiting = place.wait(signal, () => aborted(signal), patienceMs, impatient)
+    if (!place.connecting) void this.#fill(id, place)
+    return waiting
+  }
+
+  /** Opens sessions, one after the other, until nobody waits. Never rejects. */
+  async #fill(id: string, place: Place): Promise<void> {
+    place.connecting = true
+    try {
+      for (let fruitless = 0; place.waiting.size > 0; fruitless += 1) {
+        this.#admit(place, fruitless)
+        const credentials = this.#credentials(place.key)
+        const session = await this.#connect(id, place, credentials)
+        if (place.hand(session, credentials.serial)) fruitless = -1
+      }
+    } catch (error: unknown) {
+      const failure = asMeshError(error, 'TUNNEL_UNAVAILABLE')
+      if (failure.code === 'LIMIT_REACHED') this.#options.onFull?.(place.key, place.waiting.size)
+      place.fail(failure)
+    } finally {
+      place.connecting = false
+      this.#tidy(id, place)
     }
-    throw new MeshError('LIMIT_REACHED', `no tunnel session with ${formatSocketAddress(key.destination)} has room`)
+  }
+
+  /** Throws where another session should not or must not be opened. */
+  #admit({ key, open }: Place, fruitless: number): void {
+    const to = formatSocketAddress(key.destination)
+    if (this.#closed.signal.aborted) throw closing()
+    if (this.#options.current?.(key) === false) {
+      throw new MeshError('TUNNEL_UNAVAILABLE', `${key.destinationUid} is no longer at ${to}`)
+    }
+    const { maxSessionsPerDestination: most } = this.#limits
+    if (open.size >= most) throw new MeshError('LIMIT_REACHED', `all ${most} tunnel sessions with ${to} are full`)
+    if (fruitless > maxFruitless) throw new MeshError('TUNNEL_UNAVAILABLE', `${to} ends each tunnel session at once`)
   }
 
   #credentials(key: TunnelKey): TlsCredentials {
@@ -122,18 +161,17 @@ export class TunnelPool {
   #place(id: string, key: TunnelKey): Place {
     const present = this.#places.get(id)
     if (present !== undefined) return present
-    const place: Place = { key, open: new Set(), connecting: undefined, generation: 0 }
+    const place = new Place(key)
     this.#places.set(id, place)
     return place
   }
 
   #tidy(id: string, place: Place): void {
-    if (place.open.size === 0 && place.connecting === undefined && this.#places.get(id) === place)
-      this.#places.delete(id)
+    if (place.empty && this.#places.get(id) === place) this.#places.delete(id)
   }
 
   /** Shared by everyone who waits: no one's abort ends it, only its deadlines and the end of the pool. */
-  async #connect(id: string, place: Place, credentials: TlsCredentials): Promise<void> {
+  async #connect(id: string, place: Place, credentials: TlsCredentials): Promise<ClientSession> {
     const { generation, key } = place
     const socket = await this.#dial(key)
     const signal = deadline(this.#limits.handshakeTimeoutMs, this.#closed.signal)
@@ -154,18 +192,21 @@ export class TunnelPool {
           this.#sessions.get(gone)?.[Symbol.dispose]()
           this.#sessions.delete(gone)
         },
+        onSilent: () => this.#options.onSilent?.(key),
       },
       signal,
     )
-    if (!session.usable)
-      throw new MeshError('TUNNEL_UNAVAILABLE', `${formatSocketAddress(key.destination)} closed at once`)
+    // A server that drains, or whose trust changed meanwhile, says so right after its SETTINGS.
+    if (session.closed) return session
     this.#sessions.set(session, this.#drain.guard())
+    if (!session.usable) return session
     place.open.add(session)
     if (place.generation !== generation || this.#closed.signal.aborted) session.retire()
     else if (session.limit < 1) {
       session.retire()
       throw new MeshError('LIMIT_REACHED', `${formatSocketAddress(key.destination)} allows no streams`)
     }
+    return session
   }
 
   async #dial(key: TunnelKey): Promise<Socket> {
@@ -180,7 +221,7 @@ export class TunnelPool {
         () => {},
       )
       return this.#closed.signal.aborted
-        ? new MeshError('DRAINING', 'the tunnel pool is closing')
+        ? closing()
         : new MeshError(
             'TUNNEL_TIMEOUT',
             `no TCP connection to ${to} within ${tcpConnectTimeoutMs} ms: maybe a firewall or NetworkPolicy blocks port ${key.destination.port}`,
@@ -195,28 +236,11 @@ export class TunnelPool {
   }
 }
 
-/** The first session with room, so that load gathers on few and the others become idle. Outdated ones leave on the way. */
-function reserve(place: Place | undefined, serial: string): ClientSession | undefined {
-  for (const session of [...(place?.open ?? [])]) {
-    if (session.outdated(serial)) session.retire()
-    else if (session.reserve(serial)) return session
-  }
-  return undefined
+function closing(): MeshError {
+  return new MeshError('DRAINING', 'the tunnel pool is closing')
 }
 
 function aborted(signal: AbortSignal): MeshError {
   const reason: unknown = signal.reason
   return reason instanceof MeshError ? reason : new MeshError('ABORTED', 'the tunnel was no longer wanted')
-}
-
-function placeId(key: TunnelKey): string {
-  return JSON.stringify([
-    key.sourceUid,
-    key.sourceAddress,
-    key.sourceIdentity,
-    key.expectedIdentities,
-    key.destination.address,
-    key.destination.port,
-    key.destinationUid,
-  ])
 }

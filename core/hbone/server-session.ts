@@ -6,6 +6,7 @@ import type { Logger } from '../base/log.ts'
 import type { Identity } from '../identity/spiffe.ts'
 import { serverTls, verifyClientIdentity } from '../identity/tls.ts'
 import { canonicalAddress, formatSocketAddress, type SocketAddress } from '../net/address.ts'
+import { endWhenUnacknowledged } from '../net/sys.ts'
 import type { HeaderField } from './h2/hpack-table.ts'
 import { Http2Session } from './h2/session.ts'
 import type { TunnelHttp2Stream } from './h2/stream.ts'
@@ -50,6 +51,8 @@ export class ServerSession {
   #stopPings: (() => void) | undefined
   #drainWhenOpen = false
   #late: NodeJS.Timeout | undefined
+  /** Retired before it was open. */
+  #retired = false
   #state: State = { phase: 'tls' }
 
   /** Takes the socket over. */
@@ -61,6 +64,7 @@ export class ServerSession {
     const { limits } = deps
     socket.setNoDelay(true)
     socket.setKeepAlive(true, limits.tcpKeepAliveMs)
+    endWhenUnacknowledged(socket, limits.tcpUserTimeoutMs)
     this.#handshake = timer(limits.handshakeTimeoutMs, () => {
       this.#fail(new MeshError('TUNNEL_TIMEOUT', `no tunnel handshake within ${limits.handshakeTimeoutMs} ms`))
     })
@@ -112,7 +116,8 @@ export class ServerSession {
       (certificate) => certificate?.validToDate.getTime() ?? 0,
     )
     this.#expiry = timer(Math.min(...ends) - this.#deps.clock(), () => this.drain())
-    if (this.#drainWhenOpen) this.#late = timer(goawayGraceMs, () => this.drain())
+    if (this.#retired) this.retire()
+    else if (this.#drainWhenOpen) this.#late = timer(goawayGraceMs, () => this.drain())
   }
 
   #stream(session: Http2Session, stream: TunnelHttp2Stream, fields: readonly HeaderField[], identity: Identity): void {
@@ -155,6 +160,18 @@ export class ServerSession {
     const grace = timer(goawayGraceMs, finish)
     // After the answer the client has seen the GOAWAY, and everything it sent before.
     session.ping(finish)
+  }
+
+  /**
+   * What was verified holds no longer: no further streams, not even those on their way, which the client tries again on a session
+   * that is verified anew. A handshake goes on to that point, since a client takes its failure for ours.
+   */
+  retire(): void {
+    this.#retired = true
+    if (this.#state.phase !== 'open') return
+    const { session } = this.#state
+    this.#state = { phase: 'draining', session }
+    session.close()
   }
 
   /** Ends at once, streams included. */

@@ -24,6 +24,8 @@ export interface TunnelServerOptions {
   readonly onConnect: (connect: IncomingConnect) => void
   /** Gets why a connection failed, once per connection at most. */
   readonly onError?: (error: MeshError, peer: SocketAddress) => void
+  /** A connection was refused at a limit, before anything was read from it. */
+  readonly onRefused?: (limit: 'tunnels' | 'handshakes') => void
   readonly limits?: Partial<TunnelLimits>
   readonly clock?: () => number
   readonly log: Logger
@@ -36,8 +38,10 @@ export class TunnelServer {
   readonly #shaking = new Map<ServerSession, string>()
   readonly #shakingBy = new Map<string, number>()
   readonly #drain = new Drain()
+  readonly #onRefused: (limit: 'tunnels' | 'handshakes') => void
 
   constructor(options: TunnelServerOptions) {
+    this.#onRefused = options.onRefused ?? (() => {})
     this.#deps = {
       contexts: options.contexts,
       trustDomain: options.trustDomain,
@@ -73,12 +77,12 @@ export class TunnelServer {
   /** Whoever has not proved who it is must not take the room of those who have, nor the descriptors of other workloads. */
   #full(peer: string): boolean {
     const { serverMaxSessions, maxHandshakes, maxHandshakesPerAddress } = this.#deps.limits
-    const full =
-      this.#sessions.size >= serverMaxSessions ||
-      this.#shaking.size >= maxHandshakes ||
-      (this.#shakingBy.get(peer) ?? 0) >= maxHandshakesPerAddress
-    if (full) this.#deps.log.debug({ peer, sessions: this.#sessions.size }, 'refused a tunnel connection: too many')
-    return full
+    const full = this.#sessions.size >= serverMaxSessions
+    const shaking = this.#shaking.size >= maxHandshakes || (this.#shakingBy.get(peer) ?? 0) >= maxHandshakesPerAddress
+    if (!full && !shaking) return false
+    this.#onRefused(full ? 'tunnels' : 'handshakes')
+    this.#deps.log.debug({ peer, sessions: this.#sessions.size }, 'refused a tunnel connection: too many')
+    return true
   }
 
   /** GOAWAY to every peer; resolves when all streams ended, or after `deadlineMs`, when what is left is cut. */
@@ -86,6 +90,11 @@ export class TunnelServer {
     const drained = this.#drain.start(deadlineMs)
     for (const session of [...this.#sessions.keys()]) session.drain()
     if ((await drained) === 'deadline') this.close()
+  }
+
+  /** The trust bundle is another: sessions that were verified against the former take no more streams; those there go on. */
+  retire(): void {
+    for (const session of [...this.#sessions.keys()]) session.retire()
   }
 
   /** Cuts everything at once. */

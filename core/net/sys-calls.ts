@@ -49,6 +49,8 @@ export const numbers = {
   SO_REUSEPORT: 15,
   SO_PEERCRED: 17,
   SO_MARK: 36,
+  SOL_TCP: 6,
+  TCP_USER_TIMEOUT: 18,
   SOL_IP: 0,
   IP_FREEBIND: 15,
   IP_TRANSPARENT: 19,

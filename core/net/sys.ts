@@ -272,6 +272,18 @@ export function resetSocket(socket: Socket): void {
   socket.destroy()
 }
 
+/**
+ * Lets the kernel end a connection whose peer acknowledges nothing for `ms` milliseconds (RFC 5482): by itself it would go on
+ * for a quarter of an hour. Not for sockets whose reader may stall: an empty window counts as silence.
+ */
+export function endWhenUnacknowledged(socket: Socket, ms: number): void {
+  try {
+    calls.setsockopt(descriptorOf(socket), numbers.SOL_TCP, numbers.TCP_USER_TIMEOUT, wordOf(ms), 4)
+  } catch {
+    // Not open (any more), or no socket of the kernel.
+  }
+}
+
 const addressBuffer = Buffer.alloc(28)
 const lengthBuffer = Buffer.alloc(4)
 

@@ -183,6 +183,30 @@ t.test('a CONNECT that is never answered by two sessions is unavailable', async 
   bench.rogue.close()
 })
 
+t.test('a CONNECT that the server did not look at is repeated more than once, but not for ever', async (t) => {
+  const refuse = (session: http2.ServerHttp2Session) =>
+    session.on('stream', (stream) => stream.close(http2.constants.NGHTTP2_REFUSED_STREAM))
+  const fourth = await misbehaving((session, count) => (count < 4 ? refuse(session) : answer(session)))
+  const { stream } = await fourth.connect()
+  t.equal((await readAll(stream)).toString(), 'answer')
+  t.equal(fourth.dials, 4)
+  await fourth.close()
+  fourth.rogue.close()
+
+  const never = await misbehaving((session) => refuse(session))
+  await t.rejects(never.connect(), { code: 'TUNNEL_UNAVAILABLE' })
+  t.equal(never.dials, 4)
+  await never.close()
+  never.rogue.close()
+})
+
+t.test('a denial is final', async (t) => {
+  const bench = await Bench.create({ onConnect: (connect) => connect.reject(401) })
+  await t.rejects(bench.connect(), { code: 'TUNNEL_DENIED' })
+  t.equal(bench.dials, 1)
+  await bench.close()
+})
+
 t.test('a server that stops while tunnels are opened costs no request', async (t) => {
   const bench = await Bench.create({ onConnect: echo })
   await bench.connect()

@@ -87,6 +87,11 @@ export class TunnelHttp2Stream extends Duplex {
     return this.#resetCode !== undefined || (this.#remoteEnded && this.#localEnded)
   }
 
+  /** The peer says that it did not look at this one: it may be tried again (RFC 9113 8.7). */
+  get refused(): boolean {
+    return this.#resetCode === errorCode.refusedStream
+  }
+
   /** What the peer may still send. */
   get receiveWindow(): number {
     return this.#window.open

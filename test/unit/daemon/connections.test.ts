@@ -55,6 +55,36 @@ t.test('limits refuse per workload, and open again when connections end', async 
   t.doesNotThrow(() => connections.register(factsOf(first)).finish())
 })
 
+t.test('with all full the last eighth is for those who have few, and every refusal is told', (t) => {
+  const refusals: string[] = []
+  const all = { ...limits, maxConnections: 1_000, maxPending: 1_000, maxTotal: 256 }
+  const connections = new Connections(
+    all,
+    () => 7,
+    ({ uid }, limit) => refusals.push(`${uid} ${limit}`),
+  )
+  const [first, second, third] = [owner('first'), owner('second'), owner('third')] as const
+  const open = (served: Served) => connections.register(factsOf(served)).opened(stream(), stream())
+  for (let count = 0; count < 224; count++) open(first)
+  t.throws(() => open(first), { code: 'LIMIT_REACHED', message: /limit of open files/ })
+  open(second)
+  open(second)
+  t.throws(() => open(second), { code: 'LIMIT_REACHED' })
+  open(third)
+  for (let count = 0; count < 29; count++) open(owner(`other${count}`))
+  t.throws(() => open(owner('last')), { code: 'LIMIT_REACHED' })
+  t.equal(connections.count, 256)
+  t.same(refusals, ['first total', 'second total', 'last total'])
+  t.end()
+})
+
+t.test('a workload that was only ever refused is empty', async (t) => {
+  const connections = registry({ maxConnections: 0 })
+  const served = owner()
+  t.throws(() => connections.register(factsOf(served)), { code: 'LIMIT_REACHED' })
+  t.equal(await connections.whenEmpty(served, 10_000), true)
+})
+
 t.test('closing a connection that is being made aborts its waits with the reason', async (t) => {
   const connection = registry().register(factsOf(owner()))
   const { signal } = connection
