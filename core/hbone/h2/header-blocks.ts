@@ -36,12 +36,15 @@ export class HeaderBlocks {
 
   /** Takes a block, of whatever stream: the table must stay in step. Throws SessionError. */
   receive(streamId: number, endStream: boolean, block: Buffer, start: number, end: number): void {
-    const { isServer, streams } = this.#deps
+    const { isServer, streams, floods } = this.#deps
     const { fields, tooLarge } = this.#decoder.decode(block, start, end)
     const stream = streams.get(streamId)
     if (stream === undefined) {
       if (isServer && streams.isNew(streamId)) this.#opens(streamId, endStream, fields, tooLarge)
-      else streams.checkClosed(streamId, 0)
+      else {
+        streams.checkClosed(streamId, 0)
+        floods.control()
+      }
     } else if (stream.remoteEnded) streams.break(stream, errorCode.streamClosed, 'headers after its end')
     else if (!stream.opened) this.#message(stream, endStream, fields, tooLarge)
     else if (endStream && checkTrailers(fields)) stream.remoteEnd()

@@ -276,7 +276,8 @@ export class TunnelHttp2Stream extends Duplex {
       writer.payload(part === chunk.length ? chunk : chunk.subarray(this.#sent, this.#sent + part))
       rest -= part
       if (part === available) {
-        if (chunk.length >= keptBytes) writer.spend(chunk)
+        // What came through node:stream may be a part of something that others still read: only `send` hands over.
+        if (chunk.length >= keptBytes && this.#written === undefined) writer.spend(chunk)
         done += 1
         this.#sent = 0
       } else this.#sent += part
