@@ -2,6 +2,7 @@
 // Started by engine.ts, which sends `{scenario, ms}` and gets a number.
 import { once } from 'node:events'
 import net from 'node:net'
+import { createHistogram } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
 import { nullLogger } from '../core/base/log.ts'
 import { TunnelPool } from '../core/hbone/pool.ts'
@@ -151,6 +152,37 @@ class Subject {
     return { perSecond: (rate.perSecond * 8) / 1e9, perCpuSecond: (rate.perCpuSecond * 8) / 1e9 }
   }
 
+  /** Round trips of small messages on four connections, one at a time each; beside bulk of the same pair, and so session. */
+  async small(kind: string, beside: 'alone' | 'up' | 'down', ms: number): Promise<Rate> {
+    const bulk = beside === 'alone' ? undefined : this.bulk(kind, beside === 'up' ? 'sink' : 'flood', 1, 1.2 * ms)
+    const streams = await Promise.all(Array.from({ length: 4 }, () => this.connect(kind, 'echo')))
+    const histogram = createHistogram()
+    for (const stream of streams) {
+      let sent = performance.now()
+      stream.on('error', () => {})
+      stream.on('data', () => {
+        histogram.record(Math.max(1, Math.round((performance.now() - sent) * 1_000)))
+        // A closed loop without a pause would take the CPU from the bulk, and measure itself.
+        setTimeout(() => {
+          sent = performance.now()
+          if (!stream.destroyed) stream.write(small)
+        }, 2)
+      })
+      stream.write(small)
+    }
+    await new Promise((resolve) => setTimeout(resolve, ms / 5))
+    histogram.reset()
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    for (const stream of streams) stream.destroy()
+    // Where less is better: p99 and p50 in microseconds.
+    const gbits = (await bulk)?.perSecond ?? 0
+    return {
+      perSecond: histogram.percentile(99),
+      perCpuSecond: histogram.percentile(50),
+      note: `p50 ${histogram.percentile(50)} us, p99 ${histogram.percentile(99)} us, bulk ${gbits.toFixed(2)} Gbit/s`,
+    }
+  }
+
   async tunnels(kind: string, concurrency: number, ms: number): Promise<Rate> {
     let count = 0
     let going = true
@@ -181,6 +213,7 @@ async function dialThenAccept(connect: IncomingConnect, port: number): Promise<[
 interface Rate {
   readonly perSecond: number
   readonly perCpuSecond: number
+  readonly note?: string
 }
 
 /** Events after a warm-up of a fifth of the time. */
@@ -198,6 +231,7 @@ const subject = await Subject.create()
 function run(scenario: string, ms: number): Promise<Rate> {
   const [kind = '', what = '', number = '1'] = scenario.split(' ')
   if (what === 'requests') return subject.requests(kind, Number(number), ms)
+  if (what === 'small') return subject.small(kind, number as 'alone' | 'up' | 'down', ms)
   if (what === 'tunnels') return subject.tunnels(kind, Number(number), ms)
   return subject.bulk(kind, what === 'up' ? 'sink' : 'flood', Number(number), ms)
 }

@@ -2,6 +2,9 @@
 // owners hand in others.
 
 export interface TunnelLimits {
+  /** Windows as they are announced; they grow up to the two below where a path needs it (h2/window-growth.ts). */
+  readonly initialStreamWindowBytes: number
+  readonly initialSessionWindowBytes: number
   readonly streamWindowBytes: number
   /** Larger than a stream's window: equal values let one unread stream stop the session. */
   readonly sessionWindowBytes: number
@@ -45,6 +48,8 @@ export interface TunnelLimits {
 }
 
 export const defaultLimits: TunnelLimits = {
+  initialStreamWindowBytes: 256 * 1024,
+  initialSessionWindowBytes: 1024 * 1024,
   streamWindowBytes: 4 * 1024 * 1024,
   sessionWindowBytes: 16 * 1024 * 1024,
   maxFrameBytes: 1024 * 1024,

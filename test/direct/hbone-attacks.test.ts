@@ -352,7 +352,10 @@ t.test('a peer with a window of zero gets nothing and costs little; other sessio
 
 t.test('single bytes for a reader that stands still cost no more than their share of memory', async (t) => {
   const accepted: TunnelStream[] = []
-  const bench = await Bench.create({ onConnect: (connect) => accepted.push(connect.accept()) })
+  const bench = await Bench.create({
+    onConnect: (connect) => accepted.push(connect.accept()),
+    serverLimits: { initialStreamWindowBytes: 4 * 1024 * 1024 },
+  })
   const peer = await rawClient(bench)
   peer.send(peer.connect(1))
   await eventually('accepted', () => accepted.length === 1)

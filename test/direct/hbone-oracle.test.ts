@@ -293,7 +293,7 @@ t.test('the stream limit of ours is kept by Node, and refused streams do no harm
   const bench = await Bench.create({ onConnect: echo, serverLimits: { serverMaxStreams: 3 } })
   const session = await nodeClient(bench)
   t.equal(session.remoteSettings.maxConcurrentStreams, 3)
-  t.equal(session.remoteSettings.initialWindowSize, 4 * 1024 * 1024)
+  t.equal(session.remoteSettings.initialWindowSize, 256 * 1024)
   t.equal(session.remoteSettings.maxFrameSize, 1024 * 1024)
   const answers = Array.from({ length: 9 }, async () => {
     const request = session.request(connectRequest, { endStream: false })

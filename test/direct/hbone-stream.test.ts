@@ -5,6 +5,7 @@ import type net from 'node:net'
 import type { Duplex } from 'node:stream'
 import t from 'tap'
 import { MeshError } from '../../core/base/errors.ts'
+import { heldBudget } from '../../core/hbone/h2/held-budget.ts'
 import { type PumpCounters, type PumpResult, pump } from '../../core/hbone/pump.ts'
 import type { IncomingConnect, TunnelStream } from '../../core/hbone/types.ts'
 import { Bench, dialTcp, echo, eventually, type Listening, listen, readAll } from '../helpers/tunnel.ts'
@@ -182,6 +183,35 @@ t.test('an idle reader of one stream does not stop the other streams of the sess
   t.equal(bench.dials, 1)
   await bench.close()
 })
+
+t.test(
+  'many slow readers and a fast one in one session: the fast one gets all its bytes, the slow ones hold little',
+  async (t) => {
+    const slow: Duplex[] = []
+    const bench = await Bench.create({
+      onConnect: (connect) => {
+        const stream = connect.accept()
+        if (connect.authority.endsWith(':1')) slow.push(stream.pause())
+        else stream.pipe(stream)
+      },
+    })
+    const before = heldBudget.bytes
+    const flooded = await Promise.all(
+      Array.from({ length: 90 }, () => bench.connect({}, AbortSignal.timeout(10_000), '10.0.0.1:1')),
+    )
+    for (const { stream } of flooded) stream.on('error', () => {}).write(Buffer.alloc(5 * 1024 * 1024))
+    const { stream } = await bench.connect()
+    const sent = randomBytes(20 * 1024 * 1024)
+    stream.end(sent)
+    t.ok((await readAll(stream)).equals(sent))
+    t.equal(bench.dials, 1, 'they share the session')
+    const held = heldBudget.bytes - before
+    t.ok(held <= 90 * 256 * 1024, `${held} bytes held for 90 slow readers`)
+    t.ok(held > 45 * 256 * 1024, 'they were sent as much as they may')
+    await bench.close()
+    await eventually('nothing is held any more', () => heldBudget.bytes === before)
+  },
+)
 
 t.test('a reset of one end reaches the other as a reset, in both directions', async (t) => {
   const links = await chain(() => {})

@@ -77,9 +77,9 @@ t.test('the server tells its limits first, opens the session window and answers 
   const [first] = frames()
   t.equal(first?.type, types.settings)
   // max streams, stream window, frame size, header list; no extended CONNECT
-  t.match(settingsOf(first!), { 3: 200, 4: 4 * 1024 * 1024, 5: 1024 * 1024, 6: 64 * 1024, 8: 0 })
+  t.match(settingsOf(first!), { 3: 200, 4: 256 * 1024, 5: 1024 * 1024, 6: 64 * 1024, 8: 0 })
   const window = frames().find(({ type, stream }) => type === types.windowUpdate && stream === 0)
-  t.equal(window?.payload.readUInt32BE(0), 16 * 1024 * 1024 - 65_535)
+  t.equal(window?.payload.readUInt32BE(0), 1024 * 1024 - 65_535)
   await bench.close()
 })
 
@@ -182,9 +182,9 @@ t.test('the client sends its limits and opens the session window', async (t) => 
   const frames = await arrived.promise
   t.equal(frames[0]?.type, types.settings)
   // no push; stream window, frame size, header list
-  t.same(settingsOf(frames[0]!), { 2: 0, 4: 4 * 1024 * 1024, 5: 1024 * 1024, 6: 16 * 1024 })
+  t.same(settingsOf(frames[0]!), { 2: 0, 4: 256 * 1024, 5: 1024 * 1024, 6: 16 * 1024 })
   const window = frames.find(({ type, stream }) => type === types.windowUpdate && stream === 0)
-  t.equal(window?.payload.readUInt32BE(0), 16 * 1024 * 1024 - 65_535)
+  t.equal(window?.payload.readUInt32BE(0), 1024 * 1024 - 65_535)
   await close()
   await given
 })

@@ -2,17 +2,15 @@
 
 /**
  * One receive window. Bytes leave it when they arrive and come back when they are consumed; the peer is told once half of it
- * came back, so that updates are few and the peer never runs dry.
+ * came back, so that updates are few and the peer never runs dry. Its size may change; what the peer was promised stands.
  */
 export class ReceiveWindow {
-  readonly #size: number
   /** What the peer may still send. */
   #open: number
-  /** Consumed, but the peer was not told. */
-  #credit = 0
+  /** Received and not consumed. */
+  #pending = 0
 
   constructor(size: number) {
-    this.#size = size
     this.#open = size
   }
 
@@ -23,18 +21,18 @@ export class ReceiveWindow {
   /** False where the peer sent more than it may. */
   receive(bytes: number): boolean {
     this.#open -= bytes
+    this.#pending += bytes
     return this.#open >= 0
   }
 
   consume(bytes: number): void {
-    this.#credit += bytes
+    this.#pending -= bytes
   }
 
-  /** What to tell the peer now, keeping `withheld` bytes back; 0 for nothing. */
-  grant(withheld = 0): number {
-    const bytes = this.#credit - withheld
-    if (bytes <= 0 || bytes * 2 < this.#size) return 0
-    this.#credit -= bytes
+  /** What to tell the peer now for a window of `size`, keeping `withheld` bytes back; 0 for nothing. */
+  grant(size: number, withheld = 0): number {
+    const bytes = size - this.#open - this.#pending - withheld
+    if (bytes <= 0 || bytes * 2 < size) return 0
     this.#open += bytes
     return bytes
   }

@@ -6,8 +6,11 @@ import { FrameWriter } from './frame-writer.ts'
 import { defaultFrameBytes, defaultWindow, maxWindow } from './protocol.ts'
 import type { TunnelHttp2Stream } from './stream.ts'
 
-/** DATA stops when so much is on its way to the kernel: what comes later waits at most behind this. */
-const maxOnTheWayBytes = 512 * 1_024
+/**
+ * DATA stops when so much is on its way to the kernel: what comes later waits behind this, and behind as much that follows it
+ * before the reader's answer. Four times as much gave bulk nothing.
+ */
+const maxOnTheWayBytes = 128 * 1_024
 /** What one stream may send before others get their turn. */
 const quantumBytes = 64 * 1_024
 /** A stream with less is served before those with more: a small message does not wait for bulk. */

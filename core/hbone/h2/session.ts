@@ -5,16 +5,17 @@ import { MeshError } from '../../base/errors.ts'
 import { readSocket, type SocketInput } from '../../net/socket-reader.ts'
 import { type TunnelLimits, timer } from '../limits.ts'
 import { Floods } from './floods.ts'
-import { ReceiveWindow } from './flow.ts'
 import { type FrameHandler, FrameReader } from './frame-reader.ts'
 import { HeaderBlocks } from './header-blocks.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
 import type { HeaderField } from './hpack-table.ts'
 import { defaultWindow, errorCode, errorName, maxStreamId, preface, SessionError } from './protocol.ts'
 import { Sender } from './sender.ts'
+import { SessionWindow } from './session-window.ts'
 import { applySettings, initialPeerSettings, ourSettings, type PeerSettings } from './settings.ts'
 import type { TunnelHttp2Stream } from './stream.ts'
 import { Streams } from './streams.ts'
+import { initialSessionWindow } from './window-growth.ts'
 
 export interface SessionHooks {
   /** The peer's SETTINGS came, for the first time or again. */
@@ -31,8 +32,6 @@ const lingerMs = 1_000
 /** For the last bytes of a session that ended in good order to leave over a slow link. */
 const flushMs = 120_000
 const maxPings = 8
-/** Received bytes without a reader that are still admitted again; beyond them the session waits for its readers. */
-const heldWindows = 4
 const unindexed = ['forwarded', 'traceparent']
 
 type State = 'open' | 'closing' | 'closed'
@@ -46,7 +45,7 @@ export class Http2Session {
   readonly #blocks: HeaderBlocks
   readonly #encoder = new HpackEncoder(unindexed)
   readonly #sender: Sender
-  readonly #window: ReceiveWindow
+  readonly #window: SessionWindow
   readonly #streams: Streams
   readonly #floods: Floods
   readonly #pings = new Map<number, () => void>()
@@ -57,7 +56,6 @@ export class Http2Session {
   #state: State = 'open'
   #peerGoesAway = false
   #pingCount = 0
-  #held = 0
   #current: TunnelHttp2Stream | undefined
   #frameBytes = 0
   #input: SocketInput | undefined
@@ -76,13 +74,17 @@ export class Http2Session {
       maxBlockBytes: this.#isServer ? limits.serverHeaderListBytes : limits.clientHeaderListBytes,
     })
     this.#floods = new Floods(limits)
-    this.#window = new ReceiveWindow(Math.max(defaultWindow, limits.sessionWindowBytes))
+    this.#window = new SessionWindow(limits, {
+      ping: (onAnswer) => this.ping(onAnswer),
+      grant: (bytes) => this.#grant(bytes),
+    })
     this.#sender = new Sender(socket, {
       onBacklog: () => this.#fail(new SessionError(errorCode.enhanceYourCalm, 'the peer does not read what we answer')),
       onSent: (bytes) => this.#floods.sent(bytes),
     })
     this.#streams = new Streams(limits, this.#sender, this.#floods, {
-      onHeld: (bytes) => this.#holds(bytes),
+      windowBytes: () => this.#window.streamBytes,
+      onHeld: (bytes) => this.#window.holds(bytes),
       onReleased: () => this.#endIfEmpty(),
     })
     this.#blocks = new HeaderBlocks({
@@ -124,7 +126,7 @@ export class Http2Session {
     const limits = this.#limits
     if (!this.#isServer) writer.raw(preface)
     writer.settings(ourSettings(this.#isServer, limits))
-    const more = limits.sessionWindowBytes - defaultWindow
+    const more = initialSessionWindow(limits) - defaultWindow
     if (more > 0) writer.windowUpdate(0, more)
     this.#sender.wake()
   }
@@ -184,16 +186,8 @@ export class Http2Session {
     this.#socket.destroy()
   }
 
-  #holds(bytes: number): void {
-    this.#held += bytes
-    if (bytes < 0) this.#grant()
-  }
-
-  /** What streams hold back is bounded by their own windows, and here by `heldWindows`. */
-  #grant(): void {
-    const withheld = this.#held - heldWindows * this.#limits.sessionWindowBytes
-    const bytes = this.#window.grant(Math.max(0, withheld))
-    if (bytes === 0 || this.#state === 'closed') return
+  #grant(bytes: number): void {
+    if (this.#state === 'closed') return
     this.#sender.writer.windowUpdate(0, bytes)
     this.#sender.wake()
   }
@@ -266,7 +260,6 @@ export class Http2Session {
     const stream = this.#current
     this.#current = undefined
     this.#window.consume(this.#frameBytes)
-    this.#grant()
     if (!endStream && this.#frameBytes - padding === 0) this.#floods.control()
     if (stream === undefined) return
     if (padding > 0) stream.consumed(padding)
@@ -382,6 +375,7 @@ export class Http2Session {
     this.#error ??= error
     this.#reader.stop()
     this.#sender.stop()
+    this.#window.stop()
     this.#pings.clear()
     // A peer that hangs up but does not read would keep the socket for ever.
     if (this.#linger === undefined) this.#waitForEnd(lingerMs)

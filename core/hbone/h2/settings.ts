@@ -1,6 +1,7 @@
 // SETTINGS, ours and those of the peer: what we say, and what is parsed, checked and kept (RFC 9113 6.5.2). Called by session.ts.
 import type { TunnelLimits } from '../limits.ts'
 import { defaultFrameBytes, defaultWindow, errorCode, maxWindow, SessionError, settingId } from './protocol.ts'
+import { initialStreamWindow } from './window-growth.ts'
 
 export interface PeerSettings {
   readonly headerTableBytes: number
@@ -23,7 +24,7 @@ export function ourSettings(
   limits: TunnelLimits,
 ): readonly (readonly [id: number, value: number])[] {
   return [
-    [settingId.initialWindowSize, limits.streamWindowBytes],
+    [settingId.initialWindowSize, initialStreamWindow(limits)],
     [settingId.maxFrameSize, limits.maxFrameBytes],
     [settingId.maxHeaderListSize, isServer ? limits.serverHeaderListBytes : limits.clientHeaderListBytes],
     ...(isServer

@@ -17,6 +17,8 @@ export interface StreamOwner {
   reset(stream: TunnelHttp2Stream, code: number): void
   /** Both sides ended. */
   completed(stream: TunnelHttp2Stream): void
+  /** How large the receive window is to be. */
+  windowBytes(): number
   windowUpdate(stream: TunnelHttp2Stream, bytes: number): void
   /** More (or less) received bytes wait for a reader. */
   holds(bytes: number): void
@@ -200,7 +202,7 @@ export class TunnelHttp2Stream extends Duplex {
   /** Padding and what nobody reads count as consumed. */
   consumed(bytes: number): void {
     this.#window.consume(bytes)
-    const grant = this.#remoteEnded ? 0 : this.#window.grant()
+    const grant = this.#remoteEnded ? 0 : this.#window.grant(this.#owner.windowBytes())
     if (grant > 0 && this.#resetCode === undefined) this.#owner.windowUpdate(this, grant)
   }
 

@@ -3,12 +3,15 @@ import { MeshError } from '../../base/errors.ts'
 import type { TunnelLimits } from '../limits.ts'
 import { ClosedStreams } from './closed-streams.ts'
 import type { Floods } from './floods.ts'
-import { defaultWindow, errorCode, errorName, maxStreamId, maxWindow, SessionError } from './protocol.ts'
+import { errorCode, errorName, maxStreamId, maxWindow, SessionError } from './protocol.ts'
 import type { Sender } from './sender.ts'
 import { type StreamOwner, TunnelHttp2Stream } from './stream.ts'
 import { StreamTable } from './stream-table.ts'
+import { initialStreamWindow } from './window-growth.ts'
 
 export interface StreamsHooks {
+  /** How large the receive windows of streams are now. */
+  readonly windowBytes: () => number
   /** More (or less) received bytes wait for a reader. */
   readonly onHeld: (bytes: number) => void
   /** A stream is over. */
@@ -151,13 +154,14 @@ export class Streams {
   }
 
   get #receiveWindow(): number {
-    return Math.max(defaultWindow, this.#limits.streamWindowBytes)
+    return initialStreamWindow(this.#limits)
   }
 
   readonly #owner: StreamOwner = {
     ready: (stream) => this.#sender.ready(stream),
     reset: (stream, code) => this.reset(stream, code),
     completed: (stream) => this.release(stream),
+    windowBytes: () => this.#hooks.windowBytes(),
     windowUpdate: (stream, bytes) => {
       this.#sender.writer.windowUpdate(stream.id, bytes)
       this.#sender.wake()

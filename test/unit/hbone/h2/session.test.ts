@@ -109,6 +109,41 @@ t.test('a small message overtakes bulk of another stream', async (t) => {
   server.session.destroy()
 })
 
+t.test('a small message waits for what is on its way only, however much bulk flows', async (t) => {
+  const [a, b] = duplexPair({ allowHalfOpen: false })
+  let arrived = 0
+  let before: number | undefined
+  let atArrival: number | undefined
+  const server = make(b, 'server', (session, stream) => {
+    session.respond(stream, [[':status', '200']])
+    stream.readDirect({
+      data: (chunk) => {
+        if (stream.id !== 1) atArrival ??= arrived
+        else arrived += chunk.length
+        if (before !== undefined || arrived < 2 * 1024 * 1024 + 1) return
+        before = arrived
+        small.send(Buffer.from('now'))
+      },
+    })
+  })
+  const client = make(a, 'client')
+  await eventually('settings', () => client.session.peerSettings.maxConcurrentStreams !== undefined)
+  const bulk = client.session.request(connect)!
+  const small = client.session.request(connect)!
+  const more = () => {
+    while (bulk.queuedBytes < 1024 * 1024) bulk.send(Buffer.alloc(65_536))
+  }
+  bulk.onDrained = more
+  const feeding = setInterval(more, 1)
+  more()
+  await eventually('it arrives', () => atArrival !== undefined)
+  clearInterval(feeding)
+  bulk.onDrained = undefined
+  t.ok(atArrival! - before! <= 2 * 128 * 1024, `behind ${atArrival! - before!} bytes of bulk`)
+  client.session.destroy()
+  server.session.destroy()
+})
+
 const rogueServer: readonly [string, number, (peer: RawPeer) => Buffer[]][] = [
   ['a pushed stream', errorCode.protocolError, () => [frame(type.push, 4, 1, '00000002 82')]],
   [
