@@ -46,7 +46,10 @@ async function served(connect: IncomingConnect): Promise<void> {
   if (connect.signal.aborted) {
     if (typeof reached !== 'number') reached.destroy()
   } else if (typeof reached === 'number') connect.reject(reached)
-  else join(connect.accept(), reached)
+  else {
+    const { baggage } = connect.headers
+    join(connect.accept(baggage === undefined ? {} : { baggage }), reached)
+  }
 }
 
 async function applications(): Promise<{ echo: string; refused: string; denied: string; close(): void }> {
