@@ -3,6 +3,7 @@
 import type { Server, Socket } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
+import { Repeats } from '../core/base/repeats.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
 import { TunnelServer } from '../core/hbone/server.ts'
 import { ports } from '../core/model/ports.ts'
@@ -34,6 +35,7 @@ export class ServedWorkload implements Served {
   readonly #startDns: ServedWorkloadDeps['startDns']
   readonly #servers: Server[] = []
   readonly #tunnel: TunnelServer
+  readonly #refusals = new Repeats()
   #local: LocalWorkload
   #model: Workload | undefined
   #dns: Stoppable | undefined
@@ -50,7 +52,13 @@ export class ServedWorkload implements Served {
       onConnect: (connect) => void handleConnect(plane, this, connect),
       onError: (error, peer) => {
         plane.failures.labels(['inbound', error.code]).add(1)
-        plane.log.info({ err: error, peer: formatSocketAddress(peer), workload: this.uid }, 'a tunnel was refused')
+        const withheld = this.#refusals.admit(`${error.code} ${peer.address}`)
+        if (withheld === undefined) return
+        const more = withheld === 0 ? {} : { withheld }
+        plane.log.info(
+          { err: error, peer: formatSocketAddress(peer), workload: this.uid, ...more },
+          'a tunnel was refused',
+        )
       },
       log: plane.log,
     })
