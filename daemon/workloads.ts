@@ -3,6 +3,7 @@
 import type { Server, Socket } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
+import { Repeats } from '../core/base/repeats.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
 import { TunnelServer } from '../core/hbone/server.ts'
 import { ports } from '../core/model/ports.ts'
@@ -41,6 +42,7 @@ export class ServedWorkload implements Served {
   readonly #startDns: ServedWorkloadDeps['startDns']
   readonly #servers: Server[] = []
   readonly #tunnel: TunnelServer
+  readonly #refusals = new Repeats()
   #local: LocalWorkload
   #model: Workload | undefined
   #dns: Stoppable | undefined
@@ -57,7 +59,13 @@ export class ServedWorkload implements Served {
       onConnect: (connect) => void handleConnect(plane, this, connect),
       onError: (error, peer) => {
         plane.failures.labels(['inbound', error.code]).add(1)
-        plane.log.info({ err: error, peer: formatSocketAddress(peer), workload: this.uid }, 'a tunnel was refused')
+        const withheld = this.#refusals.admit(`${error.code} ${peer.address}`)
+        if (withheld === undefined) return
+        const more = withheld === 0 ? {} : { withheld }
+        plane.log.info(
+          { err: error, peer: formatSocketAddress(peer), workload: this.uid, ...more },
+          'a tunnel was refused',
+        )
       },
       onRefused: (limit) => plane.refusals.labels([this.uid, limit]).add(1),
       limits: { serverMaxSessions: plane.maxTunnels },

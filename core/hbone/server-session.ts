@@ -10,7 +10,7 @@ import { endWhenUnacknowledged } from '../net/sys.ts'
 import type { HeaderField } from './h2/hpack-table.ts'
 import { Http2Session } from './h2/session.ts'
 import type { TunnelHttp2Stream } from './h2/stream.ts'
-import { readRequest } from './headers.ts'
+import { type ConnectRequest, readRequest } from './headers.ts'
 import { Http2IncomingConnect, refuse } from './incoming.ts'
 import { keepAlive } from './keepalive.ts'
 import { type TunnelLimits, timer } from './limits.ts'
@@ -126,6 +126,13 @@ export class ServerSession {
       refuse(session, stream, 400)
       return
     }
+    // A stream that is reset in the same breath (CVE-2023-44487) must not cost its owner a connection to the application.
+    setImmediate(() => {
+      if (!stream.destroyed) this.#handOut(session, stream, request, identity)
+    })
+  }
+
+  #handOut(session: Http2Session, stream: TunnelHttp2Stream, request: ConnectRequest, identity: Identity): void {
     const connect = new Http2IncomingConnect(session, stream, {
       ...request,
       peer: { identity, address: this.peer },
@@ -213,6 +220,6 @@ export class ServerSession {
   }
 }
 
-function addressOf(address: string | undefined, port: number | undefined): SocketAddress {
+export function addressOf(address: string | undefined, port: number | undefined): SocketAddress {
   return { address: canonicalAddress(address ?? '') ?? '0.0.0.0', port: port ?? 0 }
 }

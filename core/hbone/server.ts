@@ -3,11 +3,11 @@
 import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { Drain } from '../base/drain.ts'
-import type { MeshError } from '../base/errors.ts'
+import { MeshError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { SocketAddress } from '../net/address.ts'
 import { defaultLimits, type TunnelLimits } from './limits.ts'
-import { ServerSession, type ServerSessionDeps } from './server-session.ts'
+import { addressOf, ServerSession, type ServerSessionDeps } from './server-session.ts'
 import type { IncomingConnect } from './types.ts'
 
 export interface TunnelServerOptions {
@@ -64,8 +64,14 @@ export class TunnelServer {
   accept(socket: Socket): void {
     socket.on('error', () => {})
     const peer = socket.remoteAddress ?? ''
-    if (this.#drain.signal.aborted || socket.destroyed || this.#full(peer)) {
+    if (this.#drain.signal.aborted || socket.destroyed) {
       socket.destroy()
+      return
+    }
+    if (this.#full(peer)) {
+      const address = addressOf(socket.remoteAddress, socket.remotePort)
+      socket.destroy()
+      this.#deps.onError(new MeshError('LIMIT_REACHED', 'too many tunnel connections at the same time'), address)
       return
     }
     const session = new ServerSession(socket, this.#deps)
@@ -79,10 +85,8 @@ export class TunnelServer {
     const { serverMaxSessions, maxHandshakes, maxHandshakesPerAddress } = this.#deps.limits
     const full = this.#sessions.size >= serverMaxSessions
     const shaking = this.#shaking.size >= maxHandshakes || (this.#shakingBy.get(peer) ?? 0) >= maxHandshakesPerAddress
-    if (!full && !shaking) return false
-    this.#onRefused(full ? 'tunnels' : 'handshakes')
-    this.#deps.log.debug({ peer, sessions: this.#sessions.size }, 'refused a tunnel connection: too many')
-    return true
+    if (full || shaking) this.#onRefused(full ? 'tunnels' : 'handshakes')
+    return full || shaking
   }
 
   /** GOAWAY to every peer; resolves when all streams ended, or after `deadlineMs`, when what is left is cut. */

@@ -26,7 +26,7 @@ async function logged(test: Test) {
     await until(() => found() !== undefined, msg)
     return found()!
   }
-  return { world, far, line }
+  return { world, far, line, lines }
 }
 
 t.test('an inbound tunnel is logged where it came in, with what it leads to', async (t) => {
@@ -52,6 +52,19 @@ t.test('a peer that is refused before its first CONNECT is counted', async (t) =
   await ending(stranger)
   const refused = { direction: 'inbound', code: 'TUNNEL_HANDSHAKE' }
   await until(() => counter(far, 'culvert_connection_failures_total', refused) === 1, 'it is counted')
+})
+
+t.test('a storm of refused peers is one line of the log, with the peer and the reason; all are counted', async (t) => {
+  const { world, far, line, lines } = await logged(t)
+  for (let count = 0; count < 30; count += 1) {
+    const stranger = await world.sockets.redirected('10.0.1.9', { address: server.address, port: 15_008 }, undefined)
+    stranger.end('GET / HTTP/1.1\r\n\r\n')
+    await ending(stranger)
+  }
+  const refused = { direction: 'inbound', code: 'TUNNEL_HANDSHAKE' }
+  await until(() => counter(far, 'culvert_connection_failures_total', refused) === 30, 'all are counted')
+  t.match(await line('a tunnel was refused'), { peer: /^[0-9.]+:[0-9]+$/, err: { code: 'TUNNEL_HANDSHAKE' } })
+  t.equal(lines.filter(({ msg }) => msg === 'a tunnel was refused').length, 1)
 })
 
 t.test('a dry-run policy lets a connection pass and the log says what it would have done', async (t) => {

@@ -48,6 +48,7 @@ t.test('files are kebab-case', (t) => {
 })
 
 t.test('what must be executable is', (t) => {
-  for (const path of ['bin/culvert', '.ci/run']) t.ok(statSync(join(repository, path)).mode & 0o100, path)
+  for (const path of ['bin/culvert', '.ci/run', 'test/hbone-peer'])
+    t.ok(statSync(join(repository, path)).mode & 0o100, path)
   t.end()
 })

@@ -18,6 +18,9 @@ export interface DecoderLimits {
   readonly tableBytes?: number
 }
 
+/** A list this many times too large is no mistake: references to one long entry cost a byte each and are worth thousands. */
+const bombFactor = 16
+
 export class HpackDecoder {
   readonly #limits: DecoderLimits
   readonly #tableBytes: number
@@ -42,7 +45,7 @@ export class HpackDecoder {
     return this.#table.bytes
   }
 
-  /** Decodes the block `source[start, end)`. Throws COMPRESSION_ERROR, after which the session cannot go on. */
+  /** Decodes the block `source[start, end)`. Throws COMPRESSION_ERROR, and ENHANCE_YOUR_CALM for a bomb, after which the session cannot go on. */
   decode(source: Buffer, start: number, end: number): DecodedHeaders {
     this.#source = source
     this.#at = start
@@ -59,6 +62,7 @@ export class HpackDecoder {
       }
       const field = this.#field(first)
       bytes += field[0].length + field[1].length + entryOverhead
+      if (bytes > bombFactor * this.#limits.maxListBytes) throw bomb()
       if (bytes > this.#limits.maxListBytes || fields.length >= this.#limits.maxFields) tooLarge = true
       else fields.push(field)
     }
@@ -119,6 +123,10 @@ export class HpackDecoder {
     if (this.#scratch.length < bound) this.#scratch = Buffer.allocUnsafeSlow(2 * bound)
     return this.#scratch.toString('latin1', 0, huffmanDecode(this.#source, start, end, this.#scratch))
   }
+}
+
+function bomb(): SessionError {
+  return new SessionError(errorCode.enhanceYourCalm, 'HPACK: a header list far beyond the limit')
 }
 
 function broken(message: string): SessionError {
