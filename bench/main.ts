@@ -1,0 +1,109 @@
+// `npm run bench`: Culvert beside its peers, on the same work, in interleaved rounds. Builds a lab, measures, prints a table, writes
+// bench/results/latest.json and removes everything, also when interrupted. README.md says what is measured and how fair it is.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { asMeshError } from '../core/base/errors.ts'
+import { type BenchOptions, parseOptions, usage } from './options.ts'
+import { resultsOf, seriesOf } from './results.ts'
+import { type Outcome, runScenarios } from './runner.ts'
+import { bulkScenarios } from './scenarios/bulk.ts'
+import { churnScenarios, memoryScenarios } from './scenarios/endurance.ts'
+import { requestScenarios } from './scenarios/requests.ts'
+import type { Scenario } from './scenarios/scenario.ts'
+import type { Measured } from './subjects.ts'
+import { renderTable } from './table.ts'
+import type { Target } from './target.ts'
+import { World } from './world.ts'
+
+const scenarios: readonly Scenario[] = [...memoryScenarios, ...requestScenarios, ...bulkScenarios, ...churnScenarios]
+const names = [...new Set(scenarios.flatMap(({ group, name }) => [group, name]))]
+
+const began = performance.now()
+function progress(text: string): void {
+  process.stderr.write(`${((performance.now() - began) / 1_000).toFixed(1).padStart(7)}  ${text}\n`)
+}
+
+function chosen({ quick, scenarios: wanted }: BenchOptions): readonly Scenario[] {
+  if (wanted.length > 0) return scenarios.filter(({ name, group }) => wanted.includes(name) || wanted.includes(group))
+  return quick ? scenarios.filter((scenario) => scenario.quick) : scenarios
+}
+
+async function bench(options: BenchOptions, signal: AbortSignal): Promise<Outcome> {
+  const { subjects, uncaptured, workers, profile } = options
+  const nodeOptions = [...options.nodeOptions, ...(profile === undefined ? [] : profiling(profile))]
+  const world = await World.up({ subjects, uncaptured, workers, nodeOptions, progress, signal })
+  try {
+    const run = chosen(options)
+    const { rounds, seconds, rate, churnMinutes } = options
+    // Memory comes first, of daemons that have done nothing yet.
+    const cold = run.filter(({ how }) => how === 'once')
+    const warm = run.filter(({ how }) => how !== 'once')
+    const plan = { targets: world.targets, rounds, settings: { seconds, rate, churnMinutes }, progress, signal }
+    const first = await runScenarios<Target>({ ...plan, scenarios: cold })
+    if (warm.length > 0) await warmUp(world.targets)
+    const then = await runScenarios<Target>({ ...plan, scenarios: warm })
+    return { samples: [...first.samples, ...then.samples], failures: [...first.failures, ...then.failures] }
+  } finally {
+    progress('removing the lab')
+    await world.close()
+  }
+}
+
+function profiling(folder: string): readonly string[] {
+  mkdirSync(folder, { recursive: true })
+  return ['--cpu-prof', `--cpu-prof-dir=${folder}`]
+}
+
+/** Everybody's code is compiled and everybody's sessions are open before the first round. */
+async function warmUp(targets: readonly Target[]): Promise<void> {
+  await Promise.all(targets.map((target) => target.wrk({ connections: 32, seconds: 1 })))
+  for (const target of targets) {
+    const plan = {
+      kind: 'bulk',
+      ...target.destination('bulk'),
+      streams: 2,
+      direction: 'both',
+      warmMs: 0,
+      ms: 200,
+    } as const
+    await target.generator.run(plan)
+  }
+}
+
+function report(options: BenchOptions, { samples, failures }: Outcome): void {
+  const series = seriesOf(samples)
+  process.stdout.write(`\n${renderTable(series, options.subjects, 'culvert')}`)
+  if (options.uncaptured.length > 0) {
+    const without: readonly Measured[] = options.uncaptured.map((peer) => `${peer}-uncaptured` as const)
+    process.stdout.write(`\nwithout capture (the client dials the peer itself; Culvert has no such mode):\n`)
+    process.stdout.write(renderTable(series, without, 'culvert'))
+  }
+  for (const { scenario, subject, round, reason } of failures) {
+    process.stdout.write(`failed: ${scenario}, ${subject}, round ${round + 1}: ${reason}\n`)
+  }
+  if (options.output === undefined) return
+  const file = resolve(options.output)
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `${JSON.stringify(resultsOf(samples), null, 1)}\n`)
+  progress(`wrote ${file}`)
+}
+
+async function main(): Promise<number> {
+  const options = parseOptions(process.argv.slice(2), names)
+  if (options.help) {
+    process.stdout.write(usage)
+    return 0
+  }
+  const abort = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => abort.abort())
+  const outcome = await bench(options, abort.signal)
+  report(options, outcome)
+  return outcome.failures.some(({ subject }) => subject === 'culvert') ? 1 : 0
+}
+
+try {
+  process.exitCode = await main()
+} catch (error: unknown) {
+  process.stderr.write(`${asMeshError(error, 'LAB_FAILED').message}\n`)
+  process.exitCode = 1
+}
