@@ -54,19 +54,17 @@ function profiling(folder: string): readonly string[] {
   return ['--cpu-prof', `--cpu-prof-dir=${folder}`]
 }
 
-/** Everybody's code is compiled and everybody's sessions are open before the first round. */
+/** Everybody's code is compiled and everybody's sessions are open before the first round. A failure comes back in the rounds. */
 async function warmUp(targets: readonly Target[]): Promise<void> {
-  await Promise.all(targets.map((target) => target.wrk({ connections: 32, seconds: 1 })))
-  for (const target of targets) {
-    const plan = {
-      kind: 'bulk',
-      ...target.destination('bulk'),
-      streams: 2,
-      direction: 'both',
-      warmMs: 0,
-      ms: 200,
-    } as const
-    await target.generator.run(plan)
+  const warm = async (target: Target): Promise<void> => {
+    await target.wrk({ connections: 32, seconds: 1 })
+    const bulk = { kind: 'bulk', ...target.destination('bulk'), streams: 2, direction: 'both' } as const
+    await target.generator.run({ ...bulk, warmMs: 0, ms: 200 })
+  }
+  const results = await Promise.allSettled(targets.map(warm))
+  for (const [at, result] of results.entries()) {
+    if (result.status === 'rejected')
+      progress(`${targets[at]!.name}: ${asMeshError(result.reason, 'LAB_FAILED').message}`)
   }
 }
 
