@@ -36,29 +36,45 @@ export class Lines {
   }
 }
 
+/** Runs `generatorCommand` with pipes. */
+export type StartChild = () => ChildProcess
+
 export class Generator {
-  readonly #child: ChildProcess
-  readonly #lines: Lines
+  readonly #start: StartChild
+  #running: Promise<{ readonly child: ChildProcess; readonly lines: Lines }> | undefined
 
-  private constructor(child: ChildProcess) {
-    this.#child = child
-    this.#lines = new Lines(child)
-    child.stdin!.on('error', () => {}) // the next answer, which does not come, says it
+  constructor(start: StartChild) {
+    this.#start = start
   }
 
-  /** `child` runs `generatorCommand` with pipes. */
-  static async start(child: ChildProcess): Promise<Generator> {
-    const generator = new Generator(child)
-    await generator.#lines.next(startMs)
-    return generator
+  /** Resolves once the process takes plans. */
+  async ready(): Promise<void> {
+    this.#running ??= started(this.#start())
+    await this.#running
   }
 
-  /** Throws LAB_FAILED where the plan failed or its answer does not come. */
+  /** Throws LAB_FAILED where the plan failed or its answer does not come; then the next plan gets a new process. */
   async run<P extends LoadPlan>(plan: P): Promise<Reports[P['kind']]> {
-    this.#child.stdin!.write(`${JSON.stringify(plan)}\n`)
+    await this.ready()
+    const { child, lines } = await this.#running!
+    child.stdin!.write(`${JSON.stringify(plan)}\n`)
     const ownMs = ('ms' in plan ? plan.ms : 0) + ('warmMs' in plan ? plan.warmMs : 0)
-    const answer = (await this.#lines.next(ownMs + graceMs)) as LoadAnswer<P['kind']>
+    let answer: LoadAnswer<P['kind']>
+    try {
+      answer = (await lines.next(ownMs + graceMs)) as LoadAnswer<P['kind']>
+    } catch (error: unknown) {
+      child.kill('SIGKILL')
+      this.#running = undefined
+      throw error
+    }
     if ('error' in answer) throw new MeshError('LAB_FAILED', answer.error)
     return answer.report
   }
+}
+
+async function started(child: ChildProcess): Promise<{ readonly child: ChildProcess; readonly lines: Lines }> {
+  const lines = new Lines(child)
+  child.stdin!.on('error', () => {}) // the next answer, which does not come, says it
+  await lines.next(startMs)
+  return { child, lines }
 }

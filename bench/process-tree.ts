@@ -24,6 +24,16 @@ export function processTree(pid: number): readonly number[] {
   return [pid, ...children.filter((child) => child > 0).flatMap(processTree)]
 }
 
+/** From a text of /proc/PID/limits: how many descriptors the process may be given at most. */
+export function descriptorLimit(limits: string): number {
+  const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(limits)?.[1]
+  return hard === undefined || hard === 'unlimited' ? Number.POSITIVE_INFINITY : Number(hard)
+}
+
+export function mostDescriptors(pids: readonly number[]): number {
+  return Math.min(...pids.map((pid) => descriptorLimit(readFileSync(`/proc/${pid}/limits`, 'utf8'))))
+}
+
 export function cpuMicroseconds(pids: readonly number[]): number {
   return sum(pids.map((pid) => cpuOfStat(readFileSync(`/proc/${pid}/stat`, 'utf8'))))
 }

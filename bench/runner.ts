@@ -1,4 +1,6 @@
 // Runs scenarios over targets in interleaved rounds and collects samples; a run that fails is told and left out. Called by main.ts.
+import { abortable } from '../core/base/deadline.ts'
+import { MeshError } from '../core/base/errors.ts'
 import type { RoundSample } from './results.ts'
 import type { RunSettings, Scenario } from './scenarios/scenario.ts'
 import type { Measured } from './subjects.ts'
@@ -40,8 +42,10 @@ export async function runScenarios<T extends Named>(plan: RunPlan<T>): Promise<O
     plan.signal.throwIfAborted()
     const about = { scenario: scenario.name, subject: target.name, round }
     try {
-      const found = await scenario.run(target, plan.settings)
-      samples.push(...found.map((sample) => ({ ...about, ...sample })))
+      const run = async (): Promise<void> => {
+        for await (const sample of scenario.run(target, plan.settings)) samples.push({ ...about, ...sample })
+      }
+      await abortable(run(), plan.signal, interrupted)
     } catch (error: unknown) {
       plan.signal.throwIfAborted()
       const reason = error instanceof Error ? error.message : String(error)
@@ -62,6 +66,10 @@ export async function runScenarios<T extends Named>(plan: RunPlan<T>): Promise<O
     plan.progress(`${scenario.name}: ${((performance.now() - began) / 1_000).toFixed(1)} s`)
   }
   return { samples, failures }
+}
+
+function interrupted(): MeshError {
+  return new MeshError('ABORTED', 'interrupted')
 }
 
 /** Each round begins with another one, so that nobody always follows the same neighbour's mess. */

@@ -19,7 +19,8 @@ export interface TargetFacts {
   readonly client: string
   readonly serverAddress: string
   readonly generator: Generator
-  readonly generate: () => Promise<Generator>
+  /** For load beside the first one's; its process starts when it is needed. */
+  readonly second: Generator
   /** A peer's processes. */
   readonly peerPids?: Readonly<Record<End, number>>
   /** Whose daemons carry it. */
@@ -30,7 +31,6 @@ export interface TargetFacts {
 
 export class Target {
   readonly #facts: TargetFacts
-  #second: Promise<Generator> | undefined
 
   constructor(facts: TargetFacts) {
     this.#facts = facts
@@ -48,10 +48,9 @@ export class Target {
     return this.#facts.generator
   }
 
-  /** A second process for load beside the first one's. */
-  secondGenerator(): Promise<Generator> {
-    this.#second ??= this.#facts.generate()
-    return this.#second
+  /** A second process, for load beside the first one's. */
+  get secondGenerator(): Generator {
+    return this.#facts.second
   }
 
   /** The same processes, dialled without redirection. */
@@ -72,6 +71,11 @@ export class Target {
       timeoutMs: (plan.seconds + 30) * 1_000,
     })
     return parseWrk(stdout === '' ? stderr : stdout)
+  }
+
+  /** Many connections travel in one between the hosts. */
+  get sharesConnections(): boolean {
+    return this.#facts.hosts !== undefined
   }
 
   /** Processes that carry the traffic at each end; undefined where nobody stands between. */

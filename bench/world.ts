@@ -108,9 +108,9 @@ export class World {
     const ready = new Lines(this.#spawn(subject, 'server', [process.execPath, noWarning, origin])).next(20_000)
     const serverAddress = server.addresses[0]
     const pids = isPeer(subject) ? await this.#startPeer(subject, serverAddress) : undefined
-    const generate = (): Promise<Generator> => Generator.start(this.#spawn(subject, 'client', generatorCommand))
-    const generator = await generate()
-    await ready
+    const generate = () => new Generator(() => this.#spawn(subject, 'client', generatorCommand))
+    const generator = generate()
+    await Promise.all([ready, generator.ready()])
     this.targets.push(
       new Target({
         name: subject,
@@ -118,7 +118,7 @@ export class World {
         client: workloadOf(subject, 'client'),
         serverAddress,
         generator,
-        generate,
+        second: generate(),
         ...(pids === undefined ? {} : { peerPids: pids }),
         ...(subject.startsWith('culvert') ? { hosts: hostsOf(subject) } : {}),
       }),

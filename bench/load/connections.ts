@@ -7,21 +7,25 @@ import { dueBy } from './open-loop.ts'
 import type { ChurnPlan, ChurnReport, Destination, HoldPlan, HoldReport } from './plan.ts'
 
 const establishMs = 10_000
+/** From so many failures on nothing is going to become of it. */
+const mostFailures = 50
 /** Connects under way at the same time while idle connections are opened. */
 const openers = 32
 
 /** A connection over which one byte has gone there and back: it is established from end to end. */
 async function establish(destination: Destination): Promise<net.Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
   const socket = net.connect({ host: destination.host, port: destination.port, noDelay: true })
-  socket.on('error', () => {})
+  const timer = setTimeout(() => socket.destroy(new Error(`not established in ${establishMs} ms`)), establishMs)
+  socket.on('error', reject)
+  socket.once('close', () => reject(new Error('closed before it was established')))
+  socket.once('connect', () => socket.write('.'))
+  socket.once('data', () => resolve())
   try {
-    await once(socket, 'connect', { signal: deadline(establishMs) })
-    socket.write('.')
-    await once(socket, 'data', { signal: deadline(establishMs) })
+    await promise
     return socket
-  } catch (error: unknown) {
-    socket.destroy()
-    throw error
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -34,7 +38,7 @@ export class Held {
     let failed = 0
     let missing = plan.connections - this.#sockets.size
     const opener = async (): Promise<void> => {
-      for (; missing > 0; ) {
+      for (; missing > 0 && failed < mostFailures; ) {
         missing -= 1
         try {
           const socket = await establish(plan)
@@ -72,8 +76,9 @@ export async function runChurn(plan: ChurnPlan): Promise<ChurnReport> {
       failed += 1
     }
   }
-  for (let elapsed = 0; elapsed < plan.ms; elapsed = performance.now() - began) {
-    for (const due = dueBy(elapsed, plan.rate); connections < due; connections += 1) {
+  for (let elapsed = 0, last = -1; last < plan.ms; elapsed = performance.now() - began) {
+    last = elapsed
+    for (const due = dueBy(Math.min(elapsed, plan.ms), plan.rate); connections < due; connections += 1) {
       const running: Promise<void> = one().finally(() => open.delete(running))
       open.add(running)
     }

@@ -12,7 +12,7 @@ function bulk(streams: number, direction: Direction): Scenario {
     quick: direction !== 'both',
     uncaptured: direction !== 'both',
     how: 'rounds',
-    run: async (target, { seconds }) => {
+    async *run(target, { seconds }) {
       const plan = {
         kind: 'bulk',
         ...target.destination('bulk'),
@@ -22,7 +22,7 @@ function bulk(streams: number, direction: Direction): Scenario {
         ms: seconds * 1_000,
       } as const
       const { gigabitsPerSecond } = await target.generator.run(plan)
-      return [{ metric: 'rate', value: gigabitsPerSecond, unit: 'Gbit/s', better: 'higher' }]
+      yield { metric: 'rate', value: gigabitsPerSecond, unit: 'Gbit/s', better: 'higher' }
     },
   }
 }
@@ -36,10 +36,11 @@ const beside: Scenario = {
   quick: false,
   uncaptured: false,
   how: 'rounds',
-  run: async (target, settings) => {
+  async *run(target, settings) {
     const plan = { ...openLoopPlan(target, { ...settings, rate: messagesPerSecond }), connections: 8 }
+    const second = target.secondGenerator
+    await second.ready()
     const alone = await target.generator.run(plan)
-    const second = await target.secondGenerator()
     const bulkMs = plan.warmMs + plan.ms + 200
     const bulkPlan = {
       kind: 'bulk',
@@ -51,12 +52,10 @@ const beside: Scenario = {
     } as const
     const stream = second.run(bulkPlan)
     const [crowded, { gigabitsPerSecond }] = await Promise.all([target.generator.run(plan), stream])
-    return [
-      ...latencies(alone, '-alone'),
-      ...latencies(crowded, '-beside'),
-      { metric: 'p99-beside/alone', value: crowded.p99Us / alone.p99Us, unit: 'times', better: 'lower' },
-      { metric: 'bulk-rate', value: gigabitsPerSecond, unit: 'Gbit/s', better: 'higher' },
-    ]
+    yield* latencies(alone, '-alone')
+    yield* latencies(crowded, '-beside')
+    yield { metric: 'p99-beside/alone', value: crowded.p99Us / alone.p99Us, unit: 'times', better: 'lower' }
+    yield { metric: 'bulk-rate', value: gigabitsPerSecond, unit: 'Gbit/s', better: 'higher' }
   },
 }
 

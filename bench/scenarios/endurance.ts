@@ -1,12 +1,14 @@
 // What stays: memory of a proxy without and with idle connections, and what minutes of short connections leave behind.
 import { sleep } from '../../core/base/deadline.ts'
 import type { End } from '../peers.ts'
-import { residentBytes } from '../process-tree.ts'
+import { mostDescriptors, residentBytes } from '../process-tree.ts'
 import type { Sample } from '../results.ts'
 import type { Target } from '../target.ts'
 import type { Scenario } from './scenario.ts'
 
-const steps = [1_000, 10_000] as const
+const steps = { '1k': 1_000, '10k': 10_000 } as const
+/** For listeners, logs and whatever else a process has open. */
+const spareDescriptors = 500
 const settleMs = 2_000
 const ends = ['client', 'server'] as const
 const mebibyte = 1024 * 1024
@@ -18,28 +20,35 @@ const memory: Scenario = {
   quick: false,
   uncaptured: false,
   how: 'once',
-  run: async (target) => {
-    if (target.processes() === undefined) return []
+  async *run(target) {
+    if (target.processes() === undefined) return
     const empty = weigh(target)
-    const samples = ends.map((end) => resident(`rss-0-${end}`, empty[end]))
+    for (const end of ends) yield resident(`rss-idle-${end}`, empty[end])
+    const destination = target.destination('echo')
     try {
-      for (const count of steps) {
-        const plan = { kind: 'hold', ...target.destination('echo'), connections: count } as const
-        const { open } = await target.generator.run(plan)
-        if (open < count) throw new Error(`only ${open} of ${count} idle connections are open`)
+      for (const [name, wanted] of Object.entries(steps)) {
+        const connections = Math.min(wanted, mostConnections(target))
+        const { open } = await target.generator.run({ kind: 'hold', ...destination, connections })
+        if (open < connections) throw new Error(`only ${open} of ${connections} idle connections are open`)
         await sleep(settleMs)
         const now = weigh(target)
         for (const end of ends) {
-          const value = (now[end] - empty[end]) / count / 1024
-          samples.push(resident(`rss-${count}-${end}`, now[end]))
-          samples.push({ metric: `per-connection-${count}-${end}`, value, unit: 'KiB', better: 'lower' })
+          const value = (now[end] - empty[end]) / connections / 1024
+          yield resident(`rss-${name}-${end}`, now[end])
+          yield { metric: `per-connection-${name}-${end}`, value, unit: 'KiB', better: 'lower' }
         }
       }
     } finally {
-      await target.generator.run({ kind: 'hold', ...target.destination('echo'), connections: 0 })
+      await target.generator.run({ kind: 'hold', ...destination, connections: 0 })
     }
-    return samples
   },
+}
+
+/** A proxy with a connection out for each one in needs two descriptors for each: where 20,000 is the limit, 10,000 are too many. */
+function mostConnections(target: Target): number {
+  const { client, server } = target.processes()!
+  const limit = mostDescriptors([...client, ...server])
+  return target.sharesConnections ? limit - spareDescriptors : Math.floor((limit - spareDescriptors) / 2)
 }
 
 function resident(metric: string, bytes: number): Sample {
@@ -59,22 +68,17 @@ const churn: Scenario = {
   quick: false,
   uncaptured: false,
   how: 'together',
-  run: async (target, { churnMinutes }) => {
-    if (churnMinutes === 0) return []
+  async *run(target, { churnMinutes }) {
     const before = target.processes() === undefined ? undefined : weigh(target)
-    const ms = churnMinutes * 60_000
-    const plan = { kind: 'churn', ...target.destination('echo'), rate: churnPerSecond, ms } as const
-    const report = await target.generator.run(plan)
-    const samples: Sample[] = [
-      { metric: 'connections', value: report.connections, unit: 'connections', better: 'higher' },
-      { metric: 'failed', value: report.failed, unit: 'connections', better: 'lower' },
-      { metric: 'p50', value: report.p50Us, unit: 'µs', better: 'lower' },
-      { metric: 'p99', value: report.p99Us, unit: 'µs', better: 'lower' },
-    ]
-    if (before === undefined) return samples
+    const plan = { kind: 'churn', rate: churnPerSecond, ms: churnMinutes * 60_000 } as const
+    const report = await target.generator.run({ ...plan, ...target.destination('echo') })
+    yield { metric: 'connections', value: report.connections, unit: 'connections', better: 'higher' }
+    yield { metric: 'failed', value: report.failed, unit: 'connections', better: 'lower' }
+    yield { metric: 'p50', value: report.p50Us, unit: 'µs', better: 'lower' }
+    yield { metric: 'p99', value: report.p99Us, unit: 'µs', better: 'lower' }
+    if (before === undefined) return
     const after = weigh(target)
-    const growth = ends.map((end) => resident(`rss-growth-${end}`, after[end] - before[end]))
-    return [...samples, ...growth]
+    for (const end of ends) yield resident(`rss-growth-${end}`, after[end] - before[end])
   },
 }
 

@@ -2,7 +2,7 @@
 import { cpuMicroseconds } from '../process-tree.ts'
 import type { Sample } from '../results.ts'
 import type { Target } from '../target.ts'
-import { requestsPerSecond, type WrkReport } from '../wrk.ts'
+import { requestsPerSecond, type WrkPlan, type WrkReport } from '../wrk.ts'
 import type { RunSettings, Scenario } from './scenario.ts'
 
 const openLoopConnections = 32
@@ -14,15 +14,11 @@ function requests(connections: number): Scenario {
     quick: connections > 1,
     uncaptured: connections === 32,
     how: 'rounds',
-    run: async (target, settings) => {
-      const { report, samples } = await withCpu(target, () =>
-        target.wrk({ connections, seconds: Math.max(1, Math.round(settings.seconds)) }),
-      )
-      return [
-        { metric: 'rate', value: requestsPerSecond(report), unit: 'requests/s', better: 'higher' },
-        ...latencies(report),
-        ...samples,
-      ]
+    async *run(target, settings) {
+      const { report, samples } = await withCpu(target, { connections, seconds: wholeSeconds(settings) })
+      yield { metric: 'rate', value: requestsPerSecond(report), unit: 'requests/s', better: 'higher' }
+      yield* latencies(report)
+      yield* samples
     },
   }
 }
@@ -33,12 +29,17 @@ const connections: Scenario = {
   quick: true,
   uncaptured: true,
   how: 'rounds',
-  run: async (target, settings) => {
-    const { report, samples } = await withCpu(target, () =>
-      target.wrk({ connections: 64, seconds: Math.max(1, Math.round(settings.seconds)), fresh: true }),
-    )
-    return [{ metric: 'rate', value: requestsPerSecond(report), unit: 'connections/s', better: 'higher' }, ...samples]
+  async *run(target, settings) {
+    const plan = { connections: 64, seconds: wholeSeconds(settings), fresh: true }
+    const { report, samples } = await withCpu(target, plan)
+    yield { metric: 'rate', value: requestsPerSecond(report), unit: 'connections/s', better: 'higher' }
+    yield* samples
   },
+}
+
+/** wrk knows no others. */
+function wholeSeconds({ seconds }: RunSettings): number {
+  return Math.max(1, Math.round(seconds))
 }
 
 const openLoop: Scenario = {
@@ -47,13 +48,11 @@ const openLoop: Scenario = {
   quick: false,
   uncaptured: false,
   how: 'rounds',
-  run: async (target, settings) => {
+  async *run(target, settings) {
     const report = await target.generator.run(openLoopPlan(target, settings))
-    return [
-      ...latencies(report),
-      { metric: 'failed', value: report.failed, unit: 'requests', better: 'lower' },
-      { metric: 'generator-late-p99', value: report.lateP99Us, unit: 'µs', better: 'lower' },
-    ]
+    yield* latencies(report)
+    yield { metric: 'failed', value: report.failed, unit: 'requests', better: 'lower' }
+    yield { metric: 'generator-late-p99', value: report.lateP99Us, unit: 'µs', better: 'lower' }
   },
 }
 
@@ -80,13 +79,13 @@ export function latencies({ p50Us, p99Us, p999Us }: Latencies, suffix = ''): rea
 /** CPU time of both proxies per request. The kernel counts it in hundredths of a second, so runs of a second or more. */
 async function withCpu(
   target: Target,
-  run: () => Promise<WrkReport>,
+  plan: Omit<WrkPlan, 'host' | 'port'>,
 ): Promise<{ readonly report: WrkReport; readonly samples: readonly Sample[] }> {
   const processes = target.processes()
-  if (processes === undefined) return { report: await run(), samples: [] }
+  if (processes === undefined) return { report: await target.wrk(plan), samples: [] }
   const pids = [...processes.client, ...processes.server]
   const before = cpuMicroseconds(pids)
-  const report = await run()
+  const report = await target.wrk(plan)
   const value = (cpuMicroseconds(pids) - before) / report.requests
   return { report, samples: [{ metric: 'cpu', value, unit: 'µs/request', better: 'lower' }] }
 }

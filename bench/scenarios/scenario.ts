@@ -19,5 +19,6 @@ export interface Scenario {
   readonly uncaptured: boolean
   /** `rounds`: all subjects in turn, again and again; `once`: all in turn, a single time; `together`: all at the same time. */
   readonly how: 'rounds' | 'once' | 'together'
-  run(target: Target, settings: RunSettings): Promise<readonly Sample[]>
+  /** Samples as they are found, so that those before a failure count. */
+  run(target: Target, settings: RunSettings): AsyncIterable<Sample>
 }
