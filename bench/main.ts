@@ -2,7 +2,8 @@
 // bench/results/latest.json and removes everything, also when interrupted. README.md says what is measured and how fair it is.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { asMeshError } from '../core/base/errors.ts'
+import { asMeshError, MeshError } from '../core/base/errors.ts'
+import { judge, renderJudged } from './goals.ts'
 import { type BenchOptions, parseOptions, usage } from './options.ts'
 import { resultsOf, seriesOf } from './results.ts'
 import { type Outcome, runScenarios } from './runner.ts'
@@ -33,6 +34,7 @@ async function bench(options: BenchOptions, signal: AbortSignal): Promise<Outcom
   const nodeOptions = [...options.nodeOptions, ...(profile === undefined ? [] : profiling(profile))]
   const world = await World.up({ subjects, uncaptured, workers, nodeOptions, progress, signal })
   try {
+    for (const target of world.targets) tellProcesses(target)
     const run = chosen(options)
     const { rounds, seconds, rate, churnMinutes } = options
     // Memory comes first, of daemons that have done nothing yet.
@@ -47,6 +49,13 @@ async function bench(options: BenchOptions, signal: AbortSignal): Promise<Outcom
     progress('removing the lab')
     await world.close()
   }
+}
+
+/** For whoever wants to look at them with a profiler or a debugger meanwhile. */
+function tellProcesses(target: Target): void {
+  const processes = target.processes()
+  if (processes === undefined || target.name.endsWith('-uncaptured')) return
+  progress(`${target.name}: processes ${processes.client.join(' ')} (client), ${processes.server.join(' ')} (server)`)
 }
 
 function profiling(folder: string): readonly string[] {
@@ -76,6 +85,8 @@ function report(options: BenchOptions, { samples, failures }: Outcome): void {
     process.stdout.write(`\nwithout capture (the client dials the peer itself; Culvert has no such mode):\n`)
     process.stdout.write(renderTable(series, without, 'culvert'))
   }
+  const judged = judge(series)
+  if (judged.length > 0) process.stdout.write(`\n${renderJudged(judged)}`)
   for (const { scenario, subject, round, reason } of failures) {
     process.stdout.write(`failed: ${scenario}, ${subject}, round ${round + 1}: ${reason}\n`)
   }
@@ -94,7 +105,10 @@ async function main(): Promise<number> {
   }
   const abort = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => abort.abort())
-  const outcome = await bench(options, abort.signal)
+  const outcome = await bench(options, abort.signal).catch((error: unknown) => {
+    if (abort.signal.aborted) throw new MeshError('ABORTED', 'interrupted; everything has been removed')
+    throw error
+  })
   report(options, outcome)
   return outcome.failures.some(({ subject }) => subject === 'culvert') ? 1 : 0
 }

@@ -56,6 +56,7 @@ export class World {
   readonly #lab: Lab
   readonly #folder: string
   readonly #children: ChildProcess[] = []
+  #closing = false
   readonly targets: Target[] = []
 
   private constructor(options: WorldOptions, lab: Lab) {
@@ -78,6 +79,7 @@ export class World {
   }
 
   async close(): Promise<void> {
+    this.#closing = true
     for (const child of this.#children) child.kill('SIGTERM')
     // In order, so that a daemon that is being profiled writes what it has.
     if (this.#options.nodeOptions.length > 0) await this.#stopDaemons()
@@ -143,6 +145,10 @@ export class World {
   #spawn(subject: Subject, end: End, command: readonly string[]): ChildProcess {
     const child = spawnInWorkload(this.#lab.selector, workloadOf(subject, end), command, ['pipe', 'pipe', 'inherit'])
     this.#children.push(child)
+    child.once('exit', (code, signal) => {
+      if (!this.#closing)
+        this.#options.progress(`${subject}: ${command.join(' ')} ended with ${signal ?? `status ${code}`}`)
+    })
     return child
   }
 

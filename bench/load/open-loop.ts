@@ -96,7 +96,8 @@ class OpenLoop {
     for (let now = began; last < end; now = performance.now()) {
       if (now > this.#recordFrom) this.#lateness.record(Math.max(1, Math.round((now - last - tickMs) * 1_000)))
       last = now
-      for (const due = dueBy(Math.min(now, end) - began, rate); this.#issued < due; this.#issued += 1) this.#issue(now)
+      for (const due = dueBy(Math.min(now - began, warmMs + ms), rate); this.#issued < due; this.#issued += 1)
+        this.#issue(now)
       await sleep(tickMs)
     }
     await this.#settle()
