@@ -15,18 +15,19 @@ function program(module: string): string {
 }
 
 async function run(code: string, preloaded: boolean): Promise<string> {
-  const words = ['--disable-warning=ExperimentalWarning', ...(preloaded ? ['--import', preload] : []), '-e', code]
-  // What tap sets would preload its own hooks there.
-  const env = { PATH: process.env['PATH'] }
+  const words = ['--disable-warning=ExperimentalWarning', '-e', code]
+  // As daemons get it, and without what tap would preload.
+  const env = { PATH: process.env['PATH'], NODE_OPTIONS: preloaded ? `--import=${preload}` : '' }
   return (await promisify(execFile)(process.execPath, words, { env })).stdout
 }
 
 const modules = ['pool', 'server', 'pump'] as const
 
 t.test('with the preload every entry to the engine is the old one, in workers too', async (t) => {
+  const folder = t.testdir(Object.fromEntries(modules.map((module) => [`${module}.mjs`, program(module)])))
   for (const module of modules) {
     t.equal(await run(program(module), true), `${module} old\n`)
-    const worker = `new (require('node:worker_threads').Worker)(${JSON.stringify(program(module))}, { eval: true })`
+    const worker = `new (require('node:worker_threads').Worker)('${folder}/${module}.mjs')`
     t.equal(await run(worker, true), `${module} old\n`, 'in a worker')
     t.equal(await run(program(module), false), `${module} new\n`, 'without the preload')
   }
