@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MeshError } from '../core/base/errors.ts'
-import { type Peer, peerPorts, ports, type Subject } from './subjects.ts'
+import { isPeer, type Peer, peerPorts, ports, type Subject } from './subjects.ts'
 
 export type End = 'client' | 'server'
 
@@ -61,9 +61,15 @@ function nginx(file: string): readonly string[] {
   return [...unlimited, 'nginx', '-e', 'stderr', '-c', file]
 }
 
+/** Behind a peer on the loopback only: without redirection nothing would answer, instead of the application itself. */
+export function applicationAddress(subject: Subject): string {
+  return isPeer(subject) ? '127.0.0.1' : '0.0.0.0'
+}
+
 export function application(subject: Subject, folder: string, threads: number): Configured {
   const file = join(folder, `${subject}-application.conf`)
-  const values = { FOLDER: folder, SUBJECT: subject, THREADS: threads, ...applicationPorts() }
+  const address = applicationAddress(subject)
+  const values = { FOLDER: folder, SUBJECT: subject, THREADS: threads, ADDRESS: address, ...applicationPorts() }
   return { file, text: render(template('application.conf'), values), command: nginx(file) }
 }
 

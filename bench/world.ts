@@ -19,6 +19,7 @@ import { parse } from '../test/helpers/netns-world.ts'
 import { Generator, generatorCommand, Lines } from './generator.ts'
 import {
   application,
+  applicationAddress,
   type Configured,
   certificateFiles,
   type End,
@@ -107,7 +108,9 @@ export class World {
     const [client, server] = [this.#workload(subject, 'client'), this.#workload(subject, 'server')]
     await Promise.all([client, server].map(({ netns }) => setSysctls(netns)))
     this.#startConfigured(subject, 'server', application(subject, this.#folder, 1))
-    const ready = new Lines(this.#spawn(subject, 'server', [process.execPath, noWarning, origin])).next(20_000)
+    const ready = new Lines(
+      this.#spawn(subject, 'server', [process.execPath, noWarning, origin, applicationAddress(subject)]),
+    ).next(20_000)
     const serverAddress = server.addresses[0]
     const pids = isPeer(subject) ? await this.#startPeer(subject, serverAddress) : undefined
     const generate = () => new Generator(() => this.#spawn(subject, 'client', generatorCommand))

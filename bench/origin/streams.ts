@@ -22,8 +22,14 @@ export function bulk(socket: net.Socket): void {
   })
 }
 
-export async function listen(port: number, onSocket: (socket: net.Socket) => void): Promise<net.Server> {
-  const server = net.createServer({ noDelay: true }, onSocket).listen({ port, host: '0.0.0.0', backlog: 4096 })
+export interface ListenAt {
+  readonly address: string
+  readonly port: number
+}
+
+export async function listen(at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<net.Server> {
+  const server = net.createServer({ noDelay: true }, onSocket)
+  server.listen({ port: at.port, host: at.address, backlog: 4096 })
   await once(server, 'listening')
   return server
 }

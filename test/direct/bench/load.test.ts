@@ -15,7 +15,7 @@ const portOf = (server: net.Server): number => (server.address() as net.AddressI
 
 async function serve(t: Test, onSocket: (socket: net.Socket) => void): Promise<{ host: string; port: number }> {
   const sockets = new Set<net.Socket>()
-  const server = await listen(0, (socket) => {
+  const server = await listen({ address: host, port: 0 }, (socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     onSocket(socket)

@@ -79,6 +79,8 @@ t.test('templates are filled completely or not at all', (t) => {
     }
   }
   for (const subject of subjects) t.notMatch(application(subject, '/tmp/bench', 1).text, /\{\{/)
+  t.match(application('haproxy', '/tmp/bench', 1).text, /listen 127\.0\.0\.1:8080/, 'only the peer gets there')
+  t.match(application('culvert', '/tmp/bench', 1).text, /listen 0\.0\.0\.0:8080/)
   t.end()
 })
 
