@@ -1,6 +1,7 @@
 // `npm run bench`: Culvert beside its peers, on the same work, in interleaved rounds. Builds a lab, measures, prints a table, writes
 // bench/results/latest.json and removes everything, also when interrupted. README.md says what is measured and how fair it is.
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
 import { judge, renderJudged } from './goals.ts'
@@ -42,7 +43,7 @@ async function bench(options: BenchOptions, signal: AbortSignal): Promise<Outcom
     const warm = run.filter(({ how }) => how !== 'once')
     const plan = { targets: world.targets, rounds, settings: { seconds, rate, churnMinutes }, progress, signal }
     const first = await runScenarios<Target>({ ...plan, scenarios: cold })
-    if (warm.length > 0) await warmUp(world.targets)
+    if (warm.length > 0) await warmUp(world.targets, signal)
     const then = await runScenarios<Target>({ ...plan, scenarios: warm })
     return { samples: [...first.samples, ...then.samples], failures: [...first.failures, ...then.failures] }
   } finally {
@@ -63,17 +64,19 @@ function profiling(folder: string): readonly string[] {
   return ['--cpu-prof', `--cpu-prof-dir=${folder}`]
 }
 
-/** Everybody's code is compiled and everybody's sessions are open before the first round. A failure comes back in the rounds. */
-async function warmUp(targets: readonly Target[]): Promise<void> {
-  const warm = async (target: Target): Promise<void> => {
-    await target.wrk({ connections: 32, seconds: 1 })
+/** Before the first round everybody's code is compiled and sessions are open. One by one: all at once, nobody gets warm. */
+async function warmUp(targets: readonly Target[], signal: AbortSignal): Promise<void> {
+  for (const target of targets.filter(({ name }) => !name.endsWith('-uncaptured'))) {
     const bulk = { kind: 'bulk', ...target.destination('bulk'), streams: 2, direction: 'both' } as const
-    await target.generator.run({ ...bulk, warmMs: 0, ms: 200 })
-  }
-  const results = await Promise.allSettled(targets.map(warm))
-  for (const [at, result] of results.entries()) {
-    if (result.status === 'rejected')
-      progress(`${targets[at]!.name}: ${asMeshError(result.reason, 'LAB_FAILED').message}`)
+    try {
+      await target.wrk({ connections: 64, seconds: 1, fresh: true })
+      await target.wrk({ connections: 32, seconds: 1 })
+      await target.generator.run({ ...bulk, warmMs: 0, ms: 300 })
+    } catch (error: unknown) {
+      // Where it lasts, the rounds tell.
+      progress(`${target.name}: warm-up: ${asMeshError(error, 'LAB_FAILED').message}`)
+    }
+    signal.throwIfAborted()
   }
 }
 
@@ -103,6 +106,8 @@ async function main(): Promise<number> {
     process.stdout.write(usage)
     return 0
   }
+  const [load = 0] = loadavg()
+  if (load > 1) progress(`load average ${load.toFixed(1)}: others are using this machine, and the figures will show it`)
   const abort = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => abort.abort())
   const outcome = await bench(options, abort.signal).catch((error: unknown) => {
