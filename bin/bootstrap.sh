@@ -109,12 +109,16 @@ culvert_root() {
   [ "$(id -u)" = 0 ] || culvert_cannot "$1 makes network namespaces and needs root: try sudo $0${1#culvert}"
 }
 
-# culvert_tools WHO: makes sure that the system commands are there which redirection and the lab call.
+# culvert_tools WHO [COMMAND:PACKAGE|FILE:PACKAGE...]: makes sure that the system commands are there which redirection and the
+# lab call, and those that WHO needs besides.
 culvert_tools() {
+  culvert_who=$1
+  shift
   culvert_missing= culvert_debs=
   for culvert_pair in ip:iproute2 ss:iproute2 iptables-restore:iptables ip6tables-restore:iptables sysctl:procps \
-    nsenter:util-linux mount:mount; do
+    nsenter:util-linux mount:mount "$@"; do
     command -v "${culvert_pair%:*}" >/dev/null 2>&1 && continue
+    case $culvert_pair in /*) [ -e "${culvert_pair%:*}" ] && continue ;; esac
     culvert_missing="$culvert_missing ${culvert_pair%:*}"
     case " $culvert_debs " in
       *" ${culvert_pair#*:} "*) ;;
@@ -123,9 +127,9 @@ culvert_tools() {
   done
   [ -n "$culvert_missing" ] || return 0
   command -v apt-get >/dev/null 2>&1 ||
-    culvert_cannot "$1 needs$culvert_missing: install them with the package manager of this system (on Debian:$culvert_debs)"
+    culvert_cannot "$culvert_who needs$culvert_missing: install them with the package manager of this system (on Debian:$culvert_debs)"
   [ "$(id -u)" = 0 ] ||
-    culvert_cannot "$1 needs$culvert_missing: run as root, or first: apt-get install --no-install-recommends$culvert_debs"
+    culvert_cannot "$culvert_who needs$culvert_missing: run as root, or first: apt-get install --no-install-recommends$culvert_debs"
   culvert_say "installing the Debian packages$culvert_debs, for$culvert_missing (once) ..."
   # Unquoted on purpose: one word per package.
   apt-get -qq -o DPkg::Lock::Timeout=120 update >&2 </dev/null || culvert_say "apt-get update failed; trying with what it knows"

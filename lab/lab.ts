@@ -43,6 +43,8 @@ export interface UpOptions extends LabSelector {
   readonly leafLifetime?: string
   readonly drainTimeout?: string
   readonly logLevel?: string
+  /** More environment for single processes, by unit name (`daemon@h1`): what a drop-in of systemd would set. */
+  readonly environment?: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** For everything to become ready. */
   readonly timeoutMs?: number
   readonly progress?: (text: string) => void
@@ -111,7 +113,9 @@ async function build(lab: Lab, options: UpOptions, objects: readonly MeshObject[
   progress(`building ${plan.hosts.length} hosts and ${plan.workloads.length} workloads as network namespaces`)
   await createNetwork(plan, options.signal)
   if (processes === 'none') return
-  const units = chooseUnits(lab, options, processes)
+  const units = chooseUnits(lab, options, processes).map((unit) => {
+    return { ...unit, environment: { ...unit.environment, ...options.environment?.[unit.name] } }
+  })
   writeJson(paths.units, units)
   startSupervisor(paths)
   progress(`starting ${units.length} processes`)

@@ -234,6 +234,11 @@ t.test('the lab needs root and says so; its help and the rest do not', async (t)
 t.test('missing Debian packages are installed, only those, and only as root', async (t) => {
   const clone = fakeClone(t.testdir())
   t.match(await clone.source('culvert_tools demo'), { code: 0, stderr: '' }, 'nothing is missing')
+  t.match(await clone.source('culvert_tools demo ip:iproute2 /bin/sh:dash'), { code: 0, stderr: '' }, 'nor of the rest')
+  t.match(await clone.source('culvert_tools demo no-such:tool /no/such/file:library ip:iproute2'), {
+    code: 2,
+    stderr: /demo needs no-such \/no\/such\/file: install them .*\(on Debian: tool library\)/,
+  })
   for (const name of ['ip', 'ss', 'ip6tables-restore']) clone.command(name, undefined)
   t.match(await clone.source('culvert_tools demo'), {
     code: 2,
