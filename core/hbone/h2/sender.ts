@@ -8,7 +8,7 @@ import type { TunnelHttp2Stream } from './stream.ts'
 
 /**
  * DATA stops when so much is on its way to the kernel: what comes later waits behind this, and behind as much that follows it
- * before the reader's answer. Four times as much gave bulk nothing.
+ * before the reader's answer. Four times as much gave bulk nothing that was beyond noise.
  */
 const maxOnTheWayBytes = 128 * 1_024
 /** What one stream may send before others get their turn. */
