@@ -43,6 +43,8 @@ export interface ConnectionLimits {
   /** For the first message, which may be large. */
   readonly stateAckMs: number
   readonly lineBytes: number
+  /** For how long a daemon serves before an older one is told to drain: one that does not survive its first traffic leaves it. */
+  readonly settleMs: number
 }
 
 type Ack = Extract<HandoffToAgent, { type: 'ack' }>

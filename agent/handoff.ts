@@ -39,7 +39,12 @@ function answers(path: string): Promise<boolean> {
   })
 }
 
-const defaultLimits: ConnectionLimits = { ackMs: 5000, stateAckMs: 30_000, lineBytes: 256 * 1024 * 1024 }
+const defaultLimits: ConnectionLimits = {
+  ackMs: 5000,
+  stateAckMs: 30_000,
+  lineBytes: 256 * 1024 * 1024,
+  settleMs: 1000,
+}
 /** Daemons that drain until their last connection ends may be many. */
 const maxDaemons = 64
 
@@ -49,6 +54,9 @@ export class HandoffServer implements ConnectionOwner {
   readonly #server: Server
   /** Oldest first. */
   readonly #connections = new Set<DaemonConnection>()
+  #closed = false
+  /** The daemon that is about to take over. */
+  #taking: { readonly newest: DaemonConnection; readonly timer: NodeJS.Timeout } | undefined
 
   constructor(options: HandoffOptions) {
     this.#options = options
@@ -99,16 +107,34 @@ export class HandoffServer implements ConnectionOwner {
    */
   settled(): void {
     const newest = this.#newest
-    if (newest?.settled !== true) return
-    const served = newest.servedUids
-    for (const older of this.#connections) {
-      if (older === newest || !older.greeted || older.draining || !older.servedUids.isSubsetOf(served)) continue
+    if (newest === undefined || newest === this.#taking?.newest || this.#replaced(newest).length === 0) return
+    clearTimeout(this.#taking?.timer)
+    const timer = setTimeout(() => this.#takeOver(newest), this.#limits.settleMs)
+    this.#taking = { newest, timer }
+  }
+
+  #takeOver(newest: DaemonConnection): void {
+    this.#taking = undefined
+    if (newest !== this.#newest) {
+      this.settled()
+      return
+    }
+    for (const older of this.#replaced(newest)) {
       this.#options.log.info('a newer daemon has taken over; the older one is to drain')
       // a daemon that is gone or silent by now is told again when it connects again
       older
         .drain()
         .catch((error: unknown) => this.#options.log.warn({ err: error }, 'the older daemon does not answer'))
     }
+  }
+
+  /** Daemons that may stop, because the newest one serves what they serve. */
+  #replaced(newest: DaemonConnection): readonly DaemonConnection[] {
+    if (!newest.settled) return []
+    const served = newest.servedUids
+    return [...this.#connections].filter(
+      (older) => older !== newest && older.greeted && !older.draining && older.servedUids.isSubsetOf(served),
+    )
   }
 
   /** Daemons that are connected, those that drain included. */
@@ -143,6 +169,8 @@ export class HandoffServer implements ConnectionOwner {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#taking?.timer)
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     for (const connection of this.#connections) connection.end(new MeshError('DRAINING', 'the agent stops'))
     await closed
@@ -202,7 +230,7 @@ export class HandoffServer implements ConnectionOwner {
       await connection.run()
     } finally {
       this.#connections.delete(connection)
-      this.settled()
+      if (!this.#closed) this.settled()
       this.#options.changed()
     }
   }

@@ -38,7 +38,7 @@ async function prepare(test: Test, limits = {}) {
     },
     changed: () => {},
     ready: (epoch, version) => void taken.push(`${epoch}/${version}`),
-    limits,
+    limits: { settleMs: 1, ...limits },
     log: nullLogger(),
   })
   await server.listen()
@@ -155,6 +155,21 @@ t.test(
     t.same(former.of('drain'), [])
   },
 )
+
+t.test('an older daemon is not told to drain for one that dies in its first moments', async (t) => {
+  const { server, path, taken } = await prepare(t, { settleMs: 300 })
+  const older = await FakeDaemon.connect(path, t, { startedAt: 1_000 })
+  await until('the first', () => taken.length === 1)
+  const newer = await FakeDaemon.connect(path, t, { startedAt: 2_000 })
+  await until('the second', () => taken.length === 2)
+  newer.close()
+  await until('one left', () => server.connected === 1)
+  const again = await FakeDaemon.connect(path, t, { startedAt: 3_000 })
+  await until('the third', () => taken.length === 3)
+  t.equal(older.of('drain').length, 0)
+  await until('the word', () => older.of('drain').length === 1)
+  t.equal(again.of('drain').length, 0)
+})
 
 t.test('a daemon that comes and goes while another one takes over does not hold that up', async (t) => {
   const { server, path, state, taken } = await prepare(t)

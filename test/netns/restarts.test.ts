@@ -50,6 +50,18 @@ t.test('a daemon hands over', async (t) => {
     })
   })
 
+  await t.test('not to a successor that dies right after it has begun to serve', async (t) => {
+    const { before, after } = await succeedUnit(selector, 'daemon@h2')
+    await waitUntil('the new one serves', () => isReady(lab, 'daemon@h2', after), 30_000)
+    killUnit(selector, 'daemon@h2')
+    t.notOk(drains(lab, 'daemon@h2', before), 'the old one is not told to drain yet')
+    await lossless(t, async () => {
+      await waitRestarted(selector, 'daemon@h2', after)
+      await waitUntil('it hands over', () => drains(lab, 'daemon@h2', before), 30_000)
+      await drained(lab, 'daemon@h2')
+    })
+  })
+
   await t.test('without its agent: both serve until the agent is back', async (t) => {
     await lossless(t, async () => {
       await lab.mesh.hold('agent@h1')
