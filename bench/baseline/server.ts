@@ -70,6 +70,11 @@ export class TunnelServer {
     if ((await drained) === 'deadline') this.close()
   }
 
+  /** No further streams on the sessions that are open. */
+  retire(): void {
+    for (const session of [...this.#sessions.keys()]) session.drain()
+  }
+
   /** Cuts everything at once. */
   close(): void {
     for (const session of [...this.#sessions.keys()]) session.destroy()

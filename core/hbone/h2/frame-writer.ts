@@ -5,9 +5,11 @@ import { errorCode, flag, frameHeaderBytes, frameType } from './protocol.ts'
 /** Up to here a copy is cheaper than one more buffer to gather. */
 const copiedBytes = 2_048
 const slabBytes = 16 * 1_024
+/** Enough for the SETTINGS and PING of a session that carries nothing; thousands of them wait at a time. */
+const restingBytes = 512
 
 export class FrameWriter {
-  #slab = Buffer.allocUnsafeSlow(slabBytes)
+  #slab = Buffer.allocUnsafeSlow(restingBytes)
   /** What of the slab is filled but not yet in `#parts`. */
   #start = 0
   #at = 0
@@ -29,6 +31,13 @@ export class FrameWriter {
     this.#spent = []
     this.#bytes = 0
     return taken
+  }
+
+  /** Nothing is to be expected soon: holds little until then. */
+  rest(): void {
+    if (this.#slab.length === restingBytes) return
+    this.#cut()
+    this.#replace(restingBytes)
   }
 
   /** The last byte of `chunk` is among what waits here. */
@@ -143,8 +152,12 @@ export class FrameWriter {
   #room(bytes: number): void {
     if (this.#at + bytes <= this.#slab.length) return
     this.#cut()
-    // The old slab is still on its way to the socket.
-    this.#slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, bytes))
+    this.#replace(Math.max(slabBytes, bytes))
+  }
+
+  /** The old slab is still on its way to the socket. */
+  #replace(bytes: number): void {
+    this.#slab = Buffer.allocUnsafeSlow(bytes)
     this.#start = 0
     this.#at = 0
   }

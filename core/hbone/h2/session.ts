@@ -159,6 +159,7 @@ export class Http2Session {
     const payload = Buffer.alloc(8)
     payload.writeUInt32BE(this.#pingCount, 4)
     this.#pings.set(this.#pingCount, onAnswer)
+    if (this.#streams.size === 0) this.#sender.writer.rest()
     this.#sender.writer.ping(false, payload, 0)
     this.#sender.wake()
   }
