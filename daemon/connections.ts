@@ -4,6 +4,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Bag, type Bagged } from '../core/base/bag.ts'
 import { MeshError } from '../core/base/errors.ts'
 import type { Identity } from '../core/identity/spiffe.ts'
 import type { SocketAddress } from '../core/net/address.ts'
@@ -43,7 +44,9 @@ export function resetStream(stream: Duplex, error?: MeshError): void {
 function ignore(): void {}
 
 /** One connection from accept to close. The handler that registered it calls `opened` and, always, `finish`. */
-export class Connection {
+export class Connection implements Bagged {
+  /** In the registry. */
+  place = -1
   readonly id: number
   readonly facts: ConnectionFacts
   readonly startedAt: number
@@ -135,7 +138,7 @@ export interface ConnectionLimits {
 }
 
 interface Counts {
-  readonly connections: Set<Connection>
+  readonly connections: Bag<Connection>
   pending: number
 }
 
@@ -278,7 +281,7 @@ export class Connections {
   #countsOf(owner: Served): Counts {
     const known = this.#byOwner.get(owner)
     if (known !== undefined) return known
-    const counts: Counts = { connections: new Set(), pending: 0 }
+    const counts: Counts = { connections: new Bag(), pending: 0 }
     this.#byOwner.set(owner, counts)
     return counts
   }

@@ -2,13 +2,14 @@
 // pool, which decides when to open, share and retire sessions.
 import type { Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { Bag, type Bagged } from '../base/bag.ts'
 import { asMeshError, MeshError } from '../base/errors.ts'
 import { clientTls, type TlsCredentials, verifyServerIdentity } from '../identity/tls.ts'
 import { formatSocketAddress } from '../net/address.ts'
 import { endWhenUnacknowledged } from '../net/sys.ts'
 import { Http2Session } from './h2/session.ts'
 import type { TunnelHttp2Stream } from './h2/stream.ts'
-import { type ConnectAnswer, readAnswer, requestFields } from './headers.ts'
+import { readAnswer, requestFields } from './headers.ts'
 import { keepAlive } from './keepalive.ts'
 import { type TunnelLimits, timer } from './limits.ts'
 import { Probe } from './probe.ts'
@@ -139,10 +140,9 @@ function settled(
   })
 }
 
-/** What waits for the answer of a CONNECT. */
-interface Waiting {
-  answered(answer: ConnectAnswer | undefined): void
-  failed(error: MeshError): void
+/** Who waits for the answer of a CONNECT. */
+interface Waiting extends Bagged {
+  readonly fail: (error: MeshError) => void
 }
 
 export class ClientSession {
@@ -151,7 +151,7 @@ export class ClientSession {
   readonly #deps: ClientSessionDeps
   readonly #notAfter: number
   readonly #peer: string
-  readonly #answers = new Map<number, Waiting>()
+  readonly #waiting = new Bag<Waiting>()
   readonly #probe: Probe
   #active = 0
   #limit = 0
@@ -168,8 +168,7 @@ export class ClientSession {
     this.#peer = formatSocketAddress(deps.key.destination)
     this.#session = new Http2Session(tls, 'client', deps.limits, {
       onSettings: () => this.#settings(),
-      onHeaders: (stream, fields, tooLarge) =>
-        this.#answers.get(stream.id)?.answered(tooLarge ? undefined : readAnswer(fields)),
+      onHeaders: (stream, fields, tooLarge) => stream.onAnswer?.(fields, tooLarge),
       onGoaway: () => this.retire(),
       onClosed: (error) => this.#closed(error),
     })
@@ -250,7 +249,8 @@ export class ClientSession {
         clearTimeout(late)
         signal.removeEventListener('abort', aborted)
         stream.off('close', closed)
-        this.#answers.delete(stream.id)
+        stream.onAnswer = undefined
+        this.#waiting.delete(waiting)
         if (error === undefined) return
         stream.destroy()
         reject(error)
@@ -260,14 +260,14 @@ export class ClientSession {
         settle(new Unanswered(text, !stream.refused, stream.errored))
       }
       const aborted = () => settle(abortReason(signal))
-      this.#answers.set(stream.id, {
-        answered: (answer) => {
-          const refusal = this.#refusal(answer?.status, authority)
-          settle(refusal)
-          if (refusal === undefined) resolve({ stream, responseHeaders: answer?.headers ?? {} })
-        },
-        failed: settle,
-      })
+      stream.onAnswer = (fields, tooLarge) => {
+        const answer = tooLarge ? undefined : readAnswer(fields)
+        const refusal = this.#refusal(answer?.status, authority)
+        settle(refusal)
+        if (refusal === undefined) resolve({ stream, responseHeaders: answer?.headers ?? {} })
+      }
+      const waiting: Waiting = { place: -1, fail: settle }
+      this.#waiting.add(waiting)
       const { responseTimeoutMs } = this.#deps.limits
       const late = timer(responseTimeoutMs, () =>
         settle(new MeshError('TUNNEL_TIMEOUT', `${this.#peer} did not answer CONNECT within ${responseTimeoutMs} ms`)),
@@ -283,7 +283,7 @@ export class ClientSession {
   #watch(): void {
     this.#late ??= timer(this.#deps.limits.answerProbeMs, () => {
       this.#late = undefined
-      if (this.#answers.size === 0 || this.#state === 'closed') return
+      if (this.#waiting.size === 0 || this.#state === 'closed') return
       this.#probe.ask()
       this.#watch()
     })
@@ -303,7 +303,7 @@ export class ClientSession {
     if (this.#state === 'open') this.#deps.onSilent(this)
     this.retire()
     const text = `the tunnel session with ${this.#peer} gives no sign of life`
-    for (const waiting of [...this.#answers.values()]) waiting.failed(new Unanswered(text, true))
+    for (const waiting of [...this.#waiting]) waiting.fail(new Unanswered(text, true))
     if (this.#active === 0) this.destroy()
   }
 

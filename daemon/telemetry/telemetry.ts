@@ -1,5 +1,6 @@
 // Counters and access log of the connections of one data worker. The outbound and inbound paths open and close an entry per
 // connection; whoever takes a metrics snapshot calls `flush` before, so that long connections count while they live.
+import { Bag, type Bagged } from '../../core/base/bag.ts'
 import { errorOutcome, type MeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
 import type { MetricSet } from '../../core/base/metrics.ts'
@@ -32,7 +33,7 @@ export class Telemetry {
   readonly #log: Logger
   readonly #clusterName: () => string
   readonly #now: () => number
-  readonly #open = new Set<Entry>()
+  readonly #open = new Bag<Entry>()
 
   constructor(metrics: MetricSet, log: Logger, options: TelemetryOptions) {
     this.#log = log.child({ scope: 'access' })
@@ -90,7 +91,8 @@ export class Telemetry {
 
 type Closed = (entry: Entry, bytes: ByteCounts, error: MeshError | undefined) => void
 
-class Entry implements OpenConnection {
+class Entry implements OpenConnection, Bagged {
+  place = -1
   readonly series: Series
   readonly facts: ConnectionFacts
   readonly startedAt: number

@@ -6,6 +6,7 @@ import { keptBytes, release } from '../../net/read-buffers.ts'
 import { ReceiveWindow } from './flow.ts'
 import type { FrameWriter } from './frame-writer.ts'
 import { HeldBytes } from './held-bytes.ts'
+import type { HeaderField } from './hpack-table.ts'
 import { errorCode, errorName } from './protocol.ts'
 
 /** What a stream needs of its session. */
@@ -47,6 +48,8 @@ export class TunnelHttp2Stream extends Duplex {
   opened = false
   /** Called once when the session no longer counts this stream. */
   onReleased: (() => void) | undefined
+  /** The header list that answers it (client). */
+  onAnswer: ((fields: readonly HeaderField[], tooLarge: boolean) => void) | undefined
   /** Called when little is left in the queue. */
   onDrained: (() => void) | undefined
   #queue: Buffer[] = []

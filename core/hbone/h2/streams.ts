@@ -6,6 +6,7 @@ import type { Floods } from './floods.ts'
 import { defaultWindow, errorCode, errorName, maxStreamId, maxWindow, SessionError } from './protocol.ts'
 import type { Sender } from './sender.ts'
 import { type StreamOwner, TunnelHttp2Stream } from './stream.ts'
+import { StreamTable } from './stream-table.ts'
 
 export interface StreamsHooks {
   /** More (or less) received bytes wait for a reader. */
@@ -19,7 +20,7 @@ export class Streams {
   readonly #sender: Sender
   readonly #floods: Floods
   readonly #hooks: StreamsHooks
-  readonly #open = new Map<number, TunnelHttp2Stream>()
+  readonly #open = new StreamTable<TunnelHttp2Stream>()
   readonly #closed = new ClosedStreams()
   /** The greatest stream of the peer that was taken (server), or that we opened (client); client streams are odd. */
   #last = -1
@@ -94,7 +95,7 @@ export class Streams {
 
   /** GOAWAY of a server: it did not see these, so that they can be tried again elsewhere. */
   refusedAbove(last: number): void {
-    for (const stream of [...this.#open.values()]) {
+    for (const stream of this.#open.values()) {
       if (stream.id <= last) continue
       this.release(stream)
       stream.remoteReset(errorCode.refusedStream)
@@ -103,7 +104,7 @@ export class Streams {
 
   /** The session is over. */
   end(cause: MeshError): void {
-    for (const stream of [...this.#open.values()]) {
+    for (const stream of this.#open.values()) {
       this.release(stream)
       stream.remoteReset(errorCode.internalError, cause)
     }
