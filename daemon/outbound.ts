@@ -46,6 +46,8 @@ const retried: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** What is missing here is missing for every endpoint, and says nothing of them. */
 const ownFailures: ReadonlySet<string> = new Set(['ENOBUFS', 'ENOMEM', 'EADDRINUSE', 'EADDRNOTAVAIL'])
 
+const none: ReadonlySet<string> = new Set()
+
 /** Endpoints of a service that one connection tries. */
 const maxEndpoints = 3
 /** So long a connection waits for a session with an endpoint where there is another one. */
@@ -91,7 +93,7 @@ function refuseLoop(served: Served, destination: SocketAddress, direct: boolean)
 /** Connects to where the route leads; where that fails before a byte was sent, to other endpoints of the service if any. */
 async function reach(outgoing: Outgoing, connection: Connection): Promise<Duplex> {
   const { plane, report } = outgoing
-  const tried = new Set<string>()
+  let tried = none
   let path = decide(outgoing, tried)
   if (path.kind === 'refuse') {
     report.service = path.service
@@ -108,7 +110,8 @@ async function reach(outgoing: Outgoing, connection: Connection): Promise<Duplex
     } catch (error: unknown) {
       if (endpoint === undefined || connection.state !== 'connecting' || !elsewhere(error)) throw error
       plane.outliers.failed(endpoint)
-      const other: Path | undefined = anotherEndpoint(outgoing, tried.add(endpoint))
+      tried = new Set([...tried, endpoint])
+      const other: Path | undefined = anotherEndpoint(outgoing, tried)
       if (other === undefined) throw error
       plane.otherEndpoints.add(1)
       plane.log.debug({ err: error, destination: formatSocketAddress(other.target) }, 'trying another endpoint')

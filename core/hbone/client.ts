@@ -140,9 +140,9 @@ function settled(
   })
 }
 
-/** A CONNECT without an answer. */
+/** Who waits for the answer of a CONNECT. */
 interface Waiting extends Bagged {
-  failed(error: MeshError): void
+  readonly fail: (error: MeshError) => void
 }
 
 export class ClientSession {
@@ -260,14 +260,14 @@ export class ClientSession {
         settle(new Unanswered(text, !stream.refused, stream.errored))
       }
       const aborted = () => settle(abortReason(signal))
-      const waiting: Waiting = { place: -1, failed: settle }
-      this.#waiting.add(waiting)
       stream.onAnswer = (fields, tooLarge) => {
         const answer = tooLarge ? undefined : readAnswer(fields)
         const refusal = this.#refusal(answer?.status, authority)
         settle(refusal)
         if (refusal === undefined) resolve({ stream, responseHeaders: answer?.headers ?? {} })
       }
+      const waiting: Waiting = { place: -1, fail: settle }
+      this.#waiting.add(waiting)
       const { responseTimeoutMs } = this.#deps.limits
       const late = timer(responseTimeoutMs, () =>
         settle(new MeshError('TUNNEL_TIMEOUT', `${this.#peer} did not answer CONNECT within ${responseTimeoutMs} ms`)),
@@ -303,7 +303,7 @@ export class ClientSession {
     if (this.#state === 'open') this.#deps.onSilent(this)
     this.retire()
     const text = `the tunnel session with ${this.#peer} gives no sign of life`
-    for (const waiting of [...this.#waiting]) waiting.failed(new Unanswered(text, true))
+    for (const waiting of [...this.#waiting]) waiting.fail(new Unanswered(text, true))
     if (this.#active === 0) this.destroy()
   }
 

@@ -246,3 +246,13 @@ t.test('the kernel gives both ends of a tunnel up that is not acknowledged, in b
     t.equal(value.readInt32LE(), ms)
   }
 })
+
+t.test('nobody is asked for a sign of life while nobody waits', async (t) => {
+  const limits = { quietMs: 0, probeTimeoutMs: 30, answerProbeMs: 10 }
+  const { bench, relay, events } = await scene(t, limits)
+  t.ok(await works(bench, 'answered'))
+  relay.swallow()
+  await new Promise((resolve) => setTimeout(resolve, 10 * limits.probeTimeoutMs))
+  t.equal(events.silent, 0)
+  t.equal(bench.pool.sessions, 1)
+})
