@@ -6,6 +6,7 @@ case :$PATH: in
   *:/usr/sbin:*) ;;
   *) export PATH="$PATH:/usr/sbin:/sbin" ;;
 esac
+cd "$root"
 . "$root/bin/bootstrap.sh"
 culvert_packages all
 if ! culvert_asks_for_help "$@"; then

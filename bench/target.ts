@@ -17,6 +17,8 @@ export interface TargetFacts {
   readonly selector: LabSelector
   /** The client's workload. */
   readonly client: string
+  /** The client's network namespace. */
+  readonly netns: string
   readonly serverAddress: string
   readonly generator: Generator
   /** For load beside the first one's; its process starts when it is needed. */
@@ -40,8 +42,8 @@ export class Target {
     return this.#facts.name
   }
 
-  get client(): string {
-    return this.#facts.client
+  get netns(): string {
+    return this.#facts.netns
   }
 
   get generator(): Generator {

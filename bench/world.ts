@@ -5,7 +5,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { MeshError } from '../core/base/errors.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
+import type { WorkloadPlan } from '../lab/addressing.ts'
 import { runCommand } from '../lab/command.ts'
 import { downLab } from '../lab/down.ts'
 import { spawnInWorkload } from '../lab/exec.ts'
@@ -57,8 +59,10 @@ export class World {
   readonly #lab: Lab
   readonly #folder: string
   readonly #children: ChildProcess[] = []
+  readonly #targets: Target[] = []
   #closing = false
-  readonly targets: Target[] = []
+  /** What has ended although nobody ended it. */
+  #ended: string | undefined
 
   private constructor(options: WorldOptions, lab: Lab) {
     this.#options = options
@@ -79,6 +83,11 @@ export class World {
     }
   }
 
+  /** In the order of the subjects; peers without capture follow. */
+  get targets(): readonly Target[] {
+    return this.#targets
+  }
+
   async close(): Promise<void> {
     this.#closing = true
     for (const child of this.#children) child.kill('SIGTERM')
@@ -96,15 +105,15 @@ export class World {
     const { subjects, uncaptured, progress } = this.#options
     if (subjects.some(isPeer)) await writeCertificates(this.#folder)
     progress('starting the applications, the peers and the load generators')
-    await Promise.all(subjects.map((subject) => this.#startSubject(subject)))
+    this.#targets.push(...(await Promise.all(subjects.map((subject) => this.#startSubject(subject)))))
     for (const peer of uncaptured) {
-      const captured = this.targets.find((target) => target.name === peer)
-      if (captured !== undefined) this.targets.push(captured.uncaptured(peer))
+      const captured = this.#targets.find((target) => target.name === peer)
+      if (captured !== undefined) this.#targets.push(captured.uncaptured(peer))
     }
-    await Promise.all(this.targets.map((target) => this.#waitAnswer(target)))
+    await Promise.all(this.#targets.map((target) => this.#waitAnswer(target)))
   }
 
-  async #startSubject(subject: Subject): Promise<void> {
+  async #startSubject(subject: Subject): Promise<Target> {
     const [client, server] = [this.#workload(subject, 'client'), this.#workload(subject, 'server')]
     await Promise.all([client, server].map(({ netns }) => setSysctls(netns)))
     this.#startConfigured(subject, 'server', application(subject, this.#folder, 1))
@@ -116,18 +125,17 @@ export class World {
     const generate = () => new Generator(() => this.#spawn(subject, 'client', generatorCommand))
     const generator = generate()
     await Promise.all([ready, generator.ready()])
-    this.targets.push(
-      new Target({
-        name: subject,
-        selector: this.#lab.selector,
-        client: workloadOf(subject, 'client'),
-        serverAddress,
-        generator,
-        second: generate(),
-        ...(pids === undefined ? {} : { peerPids: pids }),
-        ...(subject.startsWith('culvert') ? { hosts: hostsOf(subject) } : {}),
-      }),
-    )
+    return new Target({
+      name: subject,
+      selector: this.#lab.selector,
+      client: workloadOf(subject, 'client'),
+      netns: client.netns,
+      serverAddress,
+      generator,
+      second: generate(),
+      ...(pids === undefined ? {} : { peerPids: pids }),
+      ...(subject.startsWith('culvert') ? { hosts: hostsOf(subject) } : {}),
+    })
   }
 
   async #startPeer(peer: Peer, serverAddress: string): Promise<Readonly<Record<End, number>>> {
@@ -149,22 +157,23 @@ export class World {
     const child = spawnInWorkload(this.#lab.selector, workloadOf(subject, end), command, ['pipe', 'pipe', 'inherit'])
     this.#children.push(child)
     child.once('exit', (code, signal) => {
-      if (!this.#closing)
-        this.#options.progress(`${subject}: ${command.join(' ')} ended with ${signal ?? `status ${code}`}`)
+      if (this.#closing) return
+      this.#ended = `${subject}: ${command.join(' ')} ended with ${signal ?? `status ${code}`}`
+      this.#options.progress(this.#ended)
     })
     return child
   }
 
-  #workload(subject: Subject, end: End) {
+  #workload(subject: Subject, end: End): WorkloadPlan {
     return this.#lab.plan.workloads.find((workload) => workloadKey(workload) === workloadOf(subject, end))!
   }
 
   async #waitAnswer(target: Target): Promise<void> {
-    const { netns } = this.#lab.plan.workloads.find((workload) => workloadKey(workload) === target.client)!
     const { host, port } = target.destination('http')
     const answers = async (): Promise<boolean> => {
       this.#options.signal.throwIfAborted()
-      const answer = await getInside(netns, { address: host, port, path: '/' }).catch(() => undefined)
+      if (this.#ended !== undefined) throw new MeshError('LAB_FAILED', this.#ended)
+      const answer = await getInside(target.netns, { address: host, port, path: '/' }).catch(() => undefined)
       return answer?.status === 200
     }
     await waitUntil(`${target.name} answers`, answers, 20_000)
@@ -178,7 +187,8 @@ function startLab({ subjects, workers, nodeOptions, progress, signal }: WorldOpt
   const old = new Set(subjects.includes('culvert-node-http2') ? hostsOf('culvert-node-http2') : [])
   const environment = topology.hosts.map((host) => {
     const options = [...nodeOptions, ...(old.has(host) ? [`--import=${baseline}`] : [])]
-    const node: Readonly<Record<string, string>> = options.length === 0 ? {} : { NODE_OPTIONS: options.join(' ') }
+    const node: Readonly<Record<string, string>> =
+      options.length === 0 ? {} : { NODE_OPTIONS: options.map(quoted).join(' ') }
     return [`daemon@${host}`, { CULVERT_WORKERS: String(workers), ...node }] as const
   })
   return upLab({
@@ -189,6 +199,11 @@ function startLab({ subjects, workers, nodeOptions, progress, signal }: WorldOpt
     progress,
     signal,
   })
+}
+
+/** As Node reads NODE_OPTIONS. */
+function quoted(word: string): string {
+  return /[\s"\\]/.test(word) ? JSON.stringify(word) : word
 }
 
 async function setSysctls(netns: string): Promise<void> {
