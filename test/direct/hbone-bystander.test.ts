@@ -9,14 +9,14 @@ import { Repeats } from '../../core/base/repeats.ts'
 import type { TunnelLimits } from '../../core/hbone/limits.ts'
 import { Bench, clientIdentity, echo } from '../helpers/tunnel.ts'
 
-t.setTimeout(200_000)
+t.setTimeout(110_000)
 
 const thread = (name: string) => fileURLToPath(new URL(`../helpers/${name}-worker.ts`, import.meta.url))
 
 /** Of the bystander's own figures without attack; a fault makes it wait for the whole of an attack, hundreds of times as long. */
 const mostTimesP50 = 8
 const mostTimesP99 = 25
-const phaseMs = 600
+const phaseMs = 400
 const rounds = 4
 const mostHeapBytes = 150 * 1024 * 1024
 

@@ -93,9 +93,10 @@ async function deaf(settings: string): Promise<string> {
   const wire = await session(settings)
   Reflect.get(wire.socket, '_handle').readStop()
   wire.raw(repeat(150, (at) => frame(type.headers, 4, 2 * at + 3, connectBlock(wire))))
-  const chatter = setInterval(() => wire.raw(ping), 30)
+  // Who reads nothing sees the end only by writing.
+  const probe = setInterval(() => wire.raw(ping), 700)
   await once(wire.socket, 'close')
-  clearInterval(chatter)
+  clearInterval(probe)
   return 'closed'
 }
 
