@@ -31,6 +31,8 @@ export interface ServedWorkloadDeps {
 
 /** How long after its connections a session may end. */
 const cutMs = 500
+/** Refusals of tunnels whose lines are told apart: what a stranger presents is in the reason. */
+const maxRefusalKeys = 64
 /** Of a listener without descriptors, one line in this time. */
 const acceptErrorLogMs = 1_000
 
@@ -42,7 +44,7 @@ export class ServedWorkload implements Served {
   readonly #startDns: ServedWorkloadDeps['startDns']
   readonly #servers: Server[] = []
   readonly #tunnel: TunnelServer
-  readonly #refusals = new Repeats()
+  readonly #refusals = new Repeats({ maxKeys: maxRefusalKeys })
   #local: LocalWorkload
   #model: Workload | undefined
   #dns: Stoppable | undefined
@@ -59,7 +61,7 @@ export class ServedWorkload implements Served {
       onConnect: (connect) => void handleConnect(plane, this, connect),
       onError: (error, peer) => {
         plane.failures.labels(['inbound', error.code]).add(1)
-        const withheld = this.#refusals.admit(`${error.code} ${peer.address}`)
+        const withheld = this.#refusals.admit(`${error.code} ${peer.address} ${error.message}`)
         if (withheld === undefined) return
         const more = withheld === 0 ? {} : { withheld }
         plane.log.info(

@@ -1,12 +1,13 @@
 // What a capture shows: conversations, whether they are TLS, and whether markers can be read in them. Pure but for its state;
 // fed frame by frame by read.ts.
+import { capturePorts } from '../../core/model/ports.ts'
 import { canonicalAddress } from '../../core/net/address.ts'
 import { readFrame, type Segment } from './frames.ts'
 
 /** All traffic between two addresses towards one service port, both directions. */
 export interface Conversation {
   readonly protocol: 'tcp' | 'udp' | 'other'
-  /** The side that opened it (or, where the capture began later, the side with the higher port). */
+  /** The side that opened it; where the capture began later, the side that is not at a port of the mesh, or at the higher port. */
   readonly client: string
   readonly server: string
   /** The server's port. */
@@ -119,7 +120,7 @@ export class CaptureReader {
       this.#connections.get(forward) ??
       this.#connections.get(endsKey(segment.destination, segment.destinationPort, segment.source, segment.sourcePort))
     if (known !== undefined) return known
-    const outbound = segment.opens || segment.sourcePort >= segment.destinationPort
+    const outbound = segment.opens || leadsOut(segment.sourcePort, segment.destinationPort)
     const client = outbound ? segment.source : segment.destination
     const server = outbound ? segment.destination : segment.source
     const port = outbound ? segment.destinationPort : segment.sourcePort
@@ -151,6 +152,12 @@ export class CaptureReader {
       }
     }
   }
+}
+
+/** Whether a segment of an older connection goes to its server: to a port of the mesh, else to the lower one. */
+function leadsOut(sourcePort: number, destinationPort: number): boolean {
+  const [fromMesh, toMesh] = [capturePorts.has(sourcePort), capturePorts.has(destinationPort)]
+  return fromMesh === toMesh ? sourcePort >= destinationPort : toMesh
 }
 
 function endsKey(a: string, aPort: number, b: string, bPort: number): string {

@@ -169,7 +169,8 @@ export class TunnelHttp2Stream extends Duplex {
       this.#resetCode = errorCode.cancel
       this.#owner.reset(this, errorCode.cancel)
     }
-    this.#dropQueue(error ?? new MeshError('ABORTED', 'the tunnel stream was closed'))
+    const waits = this.#queuedBytes > 0 || this.#written !== undefined || this.#finished !== undefined
+    if (waits) this.#dropQueue(error ?? new MeshError('ABORTED', 'the tunnel stream was closed'))
     this.#dropHeld()
     callback(error)
   }
