@@ -207,14 +207,24 @@ export async function readExactly(socket: net.Socket, length: number): Promise<s
   while (size < length) {
     const chunk = socket.read() as Buffer | null
     if (chunk === null) {
-      if (socket.destroyed) throw new Error('closed')
-      await once(socket, 'readable', { signal: deadline(waitMs) })
+      if (socket.destroyed || socket.readableEnded) throw new Error('closed')
+      await readableOrEnded(socket)
     } else {
       chunks.push(chunk)
       size += chunk.length
     }
   }
   return Buffer.concat(chunks).toString()
+}
+
+async function readableOrEnded(socket: net.Socket): Promise<void> {
+  const settled = new AbortController()
+  const signal = AbortSignal.any([deadline(waitMs), settled.signal])
+  try {
+    await Promise.race([once(socket, 'readable', { signal }), once(socket, 'end', { signal })])
+  } finally {
+    settled.abort()
+  }
 }
 
 /** How a connection ended without being asked to: `reset` (also while it was being made) or `end`. */
