@@ -30,7 +30,7 @@ import {
   writeJson,
 } from './state.ts'
 import type { Topology } from './topology.ts'
-import { allUnits, hostFolders, resolverFile, workloadKey, workloadUnits } from './units.ts'
+import { allUnits, hostFolders, resolverFile, type UnitSettings, workloadKey, workloadUnits } from './units.ts'
 import { writeWorkloadFile } from './workload-file.ts'
 
 export interface UpOptions extends LabSelector {
@@ -42,8 +42,7 @@ export interface UpOptions extends LabSelector {
   readonly processes?: LabRecord['processes']
   readonly leafLifetime?: string
   readonly logLevel?: string
-  /** More environment for single processes, by unit name (`daemon@h1`): what a drop-in of systemd would set. */
-  readonly environment?: Readonly<Record<string, Readonly<Record<string, string>>>>
+  readonly environment?: UnitSettings['environment']
   /** For everything to become ready. */
   readonly timeoutMs?: number
   readonly progress?: (text: string) => void
@@ -112,9 +111,7 @@ async function build(lab: Lab, options: UpOptions, objects: readonly MeshObject[
   progress(`building ${plan.hosts.length} hosts and ${plan.workloads.length} workloads as network namespaces`)
   await createNetwork(plan, options.signal)
   if (processes === 'none') return
-  const units = chooseUnits(lab, options, processes).map((unit) => {
-    return { ...unit, environment: { ...unit.environment, ...options.environment?.[unit.name] } }
-  })
+  const units = chooseUnits(lab, options, processes)
   writeJson(paths.units, units)
   startSupervisor(paths)
   progress(`starting ${units.length} processes`)
@@ -157,6 +154,7 @@ function chooseUnits(lab: Lab, options: UpOptions, processes: 'all' | 'workloads
   return allUnits(lab.plan, lab.paths, {
     ...(options.leafLifetime === undefined ? {} : { leafLifetime: options.leafLifetime }),
     ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
+    ...(options.environment === undefined ? {} : { environment: options.environment }),
   })
 }
 
