@@ -49,7 +49,7 @@ const unlimited: readonly string[] = ['sh', '-c', 'ulimit -n "$(ulimit -Hn)" && 
 function peerCommand(peer: Peer, file: string): readonly string[] {
   switch (peer) {
     case 'haproxy':
-      return [...unlimited, 'haproxy', '-db', '-q', '-f', file]
+      return [...unlimited, 'haproxy', '-db', '-f', file]
     case 'nginx':
       return nginx(file)
     case 'stunnel':

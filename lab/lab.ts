@@ -30,7 +30,7 @@ import {
   writeJson,
 } from './state.ts'
 import type { Topology } from './topology.ts'
-import { allUnits, hostFolders, resolverFile, workloadKey, workloadUnits } from './units.ts'
+import { allUnits, hostFolders, resolverFile, type UnitSettings, workloadKey, workloadUnits } from './units.ts'
 import { writeWorkloadFile } from './workload-file.ts'
 
 export interface UpOptions extends LabSelector {
@@ -43,8 +43,7 @@ export interface UpOptions extends LabSelector {
   readonly leafLifetime?: string
   readonly drainTimeout?: string
   readonly logLevel?: string
-  /** More environment for single processes, by unit name (`daemon@h1`): what a drop-in of systemd would set. */
-  readonly environment?: Readonly<Record<string, Readonly<Record<string, string>>>>
+  readonly environment?: UnitSettings['environment']
   /** For everything to become ready. */
   readonly timeoutMs?: number
   readonly progress?: (text: string) => void
@@ -113,9 +112,7 @@ async function build(lab: Lab, options: UpOptions, objects: readonly MeshObject[
   progress(`building ${plan.hosts.length} hosts and ${plan.workloads.length} workloads as network namespaces`)
   await createNetwork(plan, options.signal)
   if (processes === 'none') return
-  const units = chooseUnits(lab, options, processes).map((unit) => {
-    return { ...unit, environment: { ...unit.environment, ...options.environment?.[unit.name] } }
-  })
+  const units = chooseUnits(lab, options, processes)
   writeJson(paths.units, units)
   startSupervisor(paths)
   progress(`starting ${units.length} processes`)
@@ -159,6 +156,7 @@ function chooseUnits(lab: Lab, options: UpOptions, processes: 'all' | 'workloads
     ...(options.leafLifetime === undefined ? {} : { leafLifetime: options.leafLifetime }),
     ...(options.drainTimeout === undefined ? {} : { drainTimeout: options.drainTimeout }),
     ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
+    ...(options.environment === undefined ? {} : { environment: options.environment }),
   })
 }
 

@@ -10,6 +10,8 @@ export interface UnitSettings {
   /** Of the daemons. */
   readonly drainTimeout?: string
   readonly logLevel?: string
+  /** More environment for single processes, by unit name (`daemon@h1`): what a drop-in of systemd would set. */
+  readonly environment?: Readonly<Record<string, Readonly<Record<string, string>>>>
 }
 
 /** As it ships, also where the lab itself runs from the sources. */
@@ -58,7 +60,8 @@ export function allUnits(plan: LabPlan, paths: LabPaths, settings: UnitSettings)
     daemonUnit(host, paths, settings),
     agentUnit(plan, host, paths, settings),
   ])
-  return [controlUnit(plan, paths, settings), ...hosts, ...workloadUnits(plan, paths)]
+  const units = [controlUnit(plan, paths, settings), ...hosts, ...workloadUnits(plan, paths)]
+  return units.map((unit) => ({ ...unit, environment: { ...unit.environment, ...settings.environment?.[unit.name] } }))
 }
 
 export function workloadUnits(plan: LabPlan, paths: LabPaths): readonly Unit[] {
