@@ -98,7 +98,7 @@ export function connectError(to: SocketAddress, error: unknown): MeshError {
 }
 
 /** Options that every data socket carries: small writes leave at once, a vanished peer is noticed. */
-export function tuneSocket(socket: net.Socket): void {
+function tuneSocket(socket: net.Socket): void {
   socket.setNoDelay(true)
   socket.setKeepAlive(keepAlive)
 }
@@ -185,7 +185,10 @@ export class NamespaceSockets implements Sockets {
   async listen(workload: LocalWorkload, at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<net.Server> {
     const v6Only = familyOf(at.address) === 'ipv6'
     // Shared with the other workers, with the one that replaces this one, and with the next daemon while this one drains.
-    const options = { ...at, mark: marks.proxy, reusePort: true, v6Only }
+    const accepted = {
+      keepAlive: { idleMs: keepAlive.initialDelay, intervalMs: keepAlive.interval, count: keepAlive.count },
+    }
+    const options = { ...at, mark: marks.proxy, reusePort: true, v6Only, accepted }
     const descriptor = this.namespaceOf(workload).run(() => tcpListener(options))
     return await listening(net.createServer({ allowHalfOpen: true }, onSocket), descriptor)
   }

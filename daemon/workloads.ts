@@ -14,7 +14,7 @@ import { handleInboundPlaintext } from './inbound-plaintext.ts'
 import { handleOutbound } from './outbound.ts'
 import type { Plane } from './plane.ts'
 import type { Served } from './served.ts'
-import { systemCode, tuneSocket } from './sockets.ts'
+import { systemCode } from './sockets.ts'
 
 /** The DNS server of one workload, or whatever else stops with it. */
 export interface Stoppable {
@@ -155,7 +155,6 @@ export class ServedWorkload implements Served {
     const accept = (socket: Socket): void => {
       // Whoever owns the socket later listens too; until then an early reset must not be an uncaught error.
       socket.on('error', ignore)
-      tuneSocket(socket)
       onSocket(socket)
     }
     const { sockets } = this.#plane

@@ -125,16 +125,26 @@ function switchToUserBuffer(socket: Socket, input: SocketInput): boolean {
   const handle: unknown = Reflect.get(socket, '_handle')
   if (typeof handle !== 'object' || handle === null) return false
   const use: unknown = Reflect.get(handle, 'useUserBuffer')
+  if (found === undefined || !Object.hasOwn(socket, found.buffer)) found = findSwitches(socket)
+  if (typeof use !== 'function' || found === undefined) return false
+  Reflect.set(socket, found.buffer, scratch)
+  Reflect.set(socket, inputOf, input)
+  Reflect.set(socket, found.callback, onUserRead)
+  Reflect.set(socket, found.generator, nextBuffer)
+  use.call(handle, scratch)
+  return true
+}
+
+type Switches = Readonly<Record<keyof typeof switches, symbol>>
+
+/** The same for every socket of a process. */
+let found: Switches | undefined
+
+function findSwitches(socket: Socket): Switches | undefined {
   const symbols = new Map(Object.getOwnPropertySymbols(socket).map((symbol) => [symbol.description, symbol]))
   const buffer = symbols.get(switches.buffer)
   const callback = symbols.get(switches.callback)
   const generator = symbols.get(switches.generator)
-  if (typeof use !== 'function' || buffer === undefined || callback === undefined || generator === undefined)
-    return false
-  Reflect.set(socket, buffer, scratch)
-  Reflect.set(socket, inputOf, input)
-  Reflect.set(socket, callback, onUserRead)
-  Reflect.set(socket, generator, nextBuffer)
-  use.call(handle, scratch)
-  return true
+  if (buffer === undefined || callback === undefined || generator === undefined) return undefined
+  return { buffer, callback, generator }
 }

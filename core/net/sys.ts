@@ -114,6 +114,10 @@ export interface TcpListenerOptions {
   readonly transparent?: boolean
   readonly reusePort?: boolean
   readonly v6Only?: boolean
+  /** Accepted connections send at once (TCP_NODELAY) and notice a peer that vanished: they inherit it, which costs them nothing. */
+  readonly accepted?: {
+    readonly keepAlive: { readonly idleMs: number; readonly intervalMs: number; readonly count: number }
+  }
 }
 
 /** A bound descriptor, not yet listening: `server.listen({ fd })` does that and then owns it. Throws SYSTEM_CALL. */
@@ -125,8 +129,17 @@ export function tcpListener(options: TcpListenerOptions): number {
     if (family === 'ipv6') option(fd, numbers.SOL_IPV6, 'IPV6_V6ONLY', options.v6Only ? 1 : 0)
     mark(fd, options.mark)
     if (options.transparent) transparent(fd, family)
+    if (options.accepted !== undefined) inherited(fd, options.accepted)
     bindTo(fd, options)
   })
+}
+
+function inherited(fd: number, { keepAlive }: NonNullable<TcpListenerOptions['accepted']>): void {
+  flag(fd, numbers.SOL_TCP, 'TCP_NODELAY')
+  flag(fd, numbers.SOL_SOCKET, 'SO_KEEPALIVE')
+  option(fd, numbers.SOL_TCP, 'TCP_KEEPIDLE', keepAlive.idleMs / 1_000)
+  option(fd, numbers.SOL_TCP, 'TCP_KEEPINTVL', keepAlive.intervalMs / 1_000)
+  option(fd, numbers.SOL_TCP, 'TCP_KEEPCNT', keepAlive.count)
 }
 
 export interface TcpSocketOptions {
@@ -145,8 +158,9 @@ export function tcpSocket(options: TcpSocketOptions): number {
   const { family } = options
   return prepared(family, numbers.SOCK_STREAM, (fd) => {
     mark(fd, options.mark)
+    // A transparent socket may bind to any address anyway.
     if (options.transparent) transparent(fd, family)
-    if (options.freebind) {
+    else if (options.freebind) {
       if (family === 'ipv4') flag(fd, numbers.SOL_IP, 'IP_FREEBIND')
       else flag(fd, numbers.SOL_IPV6, 'IPV6_FREEBIND')
     }

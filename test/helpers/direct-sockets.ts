@@ -33,7 +33,7 @@ export class Fabric {
     port: number,
     onSocket: (socket: net.Socket) => void,
   ): Promise<net.Server> {
-    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       socket.on('error', () => {})
       this.#introduce(socket, onSocket)
     })

@@ -56,7 +56,7 @@ export class LoopbackSockets implements Sockets {
 
   /** A server at a mesh address: an application, or a listener of a data plane. */
   async serve(at: SocketAddress, onSocket: (socket: net.Socket) => void): Promise<net.Server> {
-    const server = net.createServer({ allowHalfOpen: true }, (socket) => onSocket(this.#dressed(socket)))
+    const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => onSocket(this.#dressed(socket)))
     server.listen({ host: this.real(at.address), port: at.port })
     await once(server, 'listening', { signal: deadline(waitMs) })
     this.#servers.add(server)

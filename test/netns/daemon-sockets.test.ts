@@ -6,7 +6,7 @@ import { deadline } from '../../core/base/deadline.ts'
 import type { LocalWorkload } from '../../core/feed/handoff.ts'
 import { descriptorOf } from '../../core/net/sys.ts'
 import { calls } from '../../core/net/sys-calls.ts'
-import { NamespaceSockets, tuneSocket } from '../../daemon/sockets.ts'
+import { NamespaceSockets } from '../../daemon/sockets.ts'
 import { scratch } from '../helpers/scratch-connections.ts'
 import type { ScratchNamespace } from '../helpers/scratch-namespace.ts'
 
@@ -43,10 +43,7 @@ t.test(
     sockets.open(local)
     t.teardown(() => sockets.close(local))
     const accepted = Promise.withResolvers<Socket>()
-    const server = await sockets.listen(local, { address: '0.0.0.0', port }, (socket) => {
-      tuneSocket(socket)
-      accepted.resolve(socket)
-    })
+    const server = await sockets.listen(local, { address: '0.0.0.0', port }, (socket) => accepted.resolve(socket))
     t.teardown(() => server.close())
     // State, Recv-Q, Send-Q (the backlog), local address
     const listening = space.exec('ss', '-Hltn', `sport = :${port}`).trim().split(/\s+/)
