@@ -86,13 +86,8 @@ export class Place {
 }
 
 export function placeId(key: TunnelKey): string {
-  return JSON.stringify([
-    key.sourceUid,
-    key.sourceAddress,
-    key.sourceIdentity,
-    key.expectedIdentities,
-    key.destination.address,
-    key.destination.port,
-    key.destinationUid,
-  ])
+  const { sourceUid, sourceAddress, sourceIdentity, destination, destinationUid, expectedIdentities } = key
+  // None of these has such a character in it; only the last is a list.
+  const to = `${destination.address}\0${destination.port}\0${destinationUid}`
+  return `${sourceUid}\0${sourceAddress}\0${sourceIdentity}\0${to}\0${expectedIdentities.join('\0')}`
 }

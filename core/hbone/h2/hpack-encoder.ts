@@ -3,12 +3,19 @@
 import { DynamicTable, defaultTableBytes, type HeaderField, staticTable } from './hpack-table.ts'
 import { huffmanBytes, huffmanEncode } from './huffman.ts'
 
-/** HPACK index of a field of the static table, by name and by name and value. */
-const staticNames = new Map<string, number>()
-const staticFields = new Map<string, number>()
+/** What is in a table under one name. */
+interface Named {
+  /** An entry with this name. */
+  any: number
+  readonly values: Map<string, number>
+}
+
+/** HPACK indexes of the static table. */
+const staticNames = new Map<string, Named>()
 for (const [at, [name, value]] of staticTable.entries()) {
-  if (!staticNames.has(name)) staticNames.set(name, at + 1)
-  if (value !== '') staticFields.set(`${name}\0${value}`, at + 1)
+  const named = staticNames.get(name) ?? { any: at + 1, values: new Map() }
+  staticNames.set(name, named)
+  if (value !== '') named.values.set(value, at + 1)
 }
 const firstDynamicIndex = staticTable.length + 1
 
@@ -17,9 +24,8 @@ const maxTableBytes = defaultTableBytes
 
 export class HpackEncoder {
   readonly #once: ReadonlySet<string>
-  /** Number of the newest entry of the dynamic table with this name, or name and value. */
-  readonly #names = new Map<string, number>()
-  readonly #fields = new Map<string, number>()
+  /** Numbers of the newest entries of the dynamic table. */
+  readonly #names = new Map<string, Named>()
   readonly #table = new DynamicTable(defaultTableBytes, (entry, number) => this.#evicted(entry, number))
   /** Sizes to announce at the start of the next block: the smallest since the last one, and the present one. */
   #announce: { smallest: number; present: number } | undefined
@@ -64,22 +70,32 @@ export class HpackEncoder {
   #field(field: HeaderField): void {
     const [name, value] = field
     this.#room(name.length + value.length + 32)
-    const key = `${name}\0${value}`
-    const known = staticFields.get(key) ?? this.#dynamicIndex(this.#fields.get(key))
+    const ofStatic = staticNames.get(name)
+    const ofDynamic = this.#names.get(name)
+    const repeats = !this.#once.has(name)
+    const known = repeats
+      ? (ofStatic?.values.get(value) ?? this.#dynamicIndex(ofDynamic?.values.get(value)))
+      : undefined
     if (known !== undefined) {
       this.#integer(0x80, 7, known)
       return
     }
-    const named = staticNames.get(name) ?? this.#dynamicIndex(this.#names.get(name))
+    const named = ofStatic?.any ?? this.#dynamicIndex(ofDynamic?.any)
     // The first value of a name is remembered for the name's sake.
-    const remember = named === undefined || !this.#once.has(name)
+    const remember = named === undefined || repeats
     this.#integer(remember ? 0x40 : 0x00, remember ? 6 : 4, named ?? 0)
     if (named === undefined) this.#string(name, true)
     this.#string(value, remember)
     if (!remember || !this.#table.add(field)) return
-    const number = this.#table.next - 1
-    this.#names.set(name, number)
-    this.#fields.set(key, number)
+    this.#remember(name, value, this.#table.next - 1)
+  }
+
+  #remember(name: string, value: string, number: number): void {
+    // Adding may have evicted the last entry of this name.
+    const named = this.#names.get(name) ?? { any: number, values: new Map() }
+    named.any = number
+    named.values.set(value, number)
+    this.#names.set(name, named)
   }
 
   #dynamicIndex(number: number | undefined): number | undefined {
@@ -87,9 +103,11 @@ export class HpackEncoder {
   }
 
   #evicted([name, value]: HeaderField, number: number): void {
-    const key = `${name}\0${value}`
-    if (this.#fields.get(key) === number) this.#fields.delete(key)
-    if (this.#names.get(name) === number) this.#names.delete(name)
+    const named = this.#names.get(name)
+    if (named === undefined) return
+    if (named.values.get(value) === number) named.values.delete(value)
+    // The newest goes last: nothing of this name is left then.
+    if (named.any === number) this.#names.delete(name)
   }
 
   #integer(pattern: number, prefixBits: number, value: number): void {
