@@ -9,6 +9,9 @@ const bulkBytes = 8 * 1_024
 /** The rest of a buffer is worth a read if a TLS record fits. */
 const worthReading = 16 * 1_024
 
+/** libuv reads a socket up to 32 times before it looks at another one: 2 MiB, milliseconds of work. The rest can wait a turn. */
+const turnBytes = 256 * 1_024
+
 /** Shared by all sockets: nothing in it outlives a call. */
 const scratch = Buffer.allocUnsafeSlow(64 * 1_024)
 
@@ -56,6 +59,9 @@ export class SocketInput {
   #used = 0
   #kept = false
   #watched = false
+  /** Bulk that was read in this turn of the event loop. */
+  #turnBytes = 0
+  #resting = false
   #reading: 'scratch' | 'slab' | 'own' = 'own'
 
   constructor(socket: Socket, reader: SocketReader) {
@@ -98,7 +104,22 @@ export class SocketInput {
     if (slab !== undefined && (bytes < bulkBytes || slab.buffer.length - this.#used < worthReading)) this.#detach(slab)
     if (bytes >= bulkBytes && this.#slab === undefined) this.#attach()
     lastRead = this
-    return true
+    return bytes < bulkBytes || this.#mayGoOn(bytes)
+  }
+
+  /** False where others should have their turn; `nextTurn` follows. */
+  #mayGoOn(bytes: number): boolean {
+    if (this.#turnBytes === 0) atEndOfTurn(this)
+    this.#turnBytes += bytes
+    this.#resting = this.#turnBytes >= turnBytes
+    return !this.#resting
+  }
+
+  nextTurn(): void {
+    this.#turnBytes = 0
+    if (!this.#resting) return
+    this.#resting = false
+    if (!this.#socket.destroyed && !this.#socket.isPaused()) this.#socket.resume()
   }
 
   #attach(): void {
@@ -116,6 +137,18 @@ export class SocketInput {
     this.#slab = undefined
     detachSlab(slab)
   }
+}
+
+let read: SocketInput[] = []
+
+function atEndOfTurn(input: SocketInput): void {
+  if (read.push(input) === 1) setImmediate(turnEnds)
+}
+
+function turnEnds(): void {
+  const inputs = read
+  read = []
+  for (const input of inputs) input.nextTurn()
 }
 
 /** What `onread` sets on a socket that Node makes itself. */
