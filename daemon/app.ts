@@ -11,7 +11,7 @@ import { type AdminDeps, adminRoutes, healthRoutes, metricsRoutes } from './admi
 import { AdminPorts } from './admin-ports.ts'
 import { AgentClient } from './agent-client.ts'
 import type { DaemonConfig } from './config.ts'
-import { connectionsFor, openFileLimit } from './descriptors.ts'
+import { descriptorsFor, openFileLimit } from './descriptors.ts'
 import { HandoffState } from './handoff-state.ts'
 import { loadState, StateWriter } from './state-file.ts'
 import { Workers, type WorkersOptions } from './workers.ts'
@@ -189,7 +189,8 @@ function stateFile(config: DaemonConfig): string {
 function limitsOf(config: DaemonConfig): WorkersOptions['setup']['limits'] {
   return {
     maxConnections: config.maxConnections,
-    maxTotal: config.maxTotalConnections || connectionsFor(openFileLimit(), config.workers),
+    ...(config.maxTotalConnections > 0 ? { maxTotal: config.maxTotalConnections } : {}),
+    maxDescriptors: descriptorsFor(openFileLimit(), config.workers),
     maxPending: config.maxPending,
     connectTimeoutMs: config.connectTimeout,
     establishTimeoutMs: config.establishTimeout,

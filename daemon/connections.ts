@@ -53,6 +53,7 @@ export class Connection implements Bagged {
   readonly startedAt: number
   readonly #registry: Connections
   #state: State
+  #descriptors = 2
 
   constructor(registry: Connections, id: number, facts: ConnectionFacts, startedAt: number, timeoutMs: number) {
     this.#registry = registry
@@ -61,6 +62,11 @@ export class Connection implements Bagged {
     this.startedAt = startedAt
     const timer = setTimeout(timedOut, timeoutMs, this, timeoutMs)
     this.#state = { kind: 'connecting', abort: new AbortController(), timer, cleanups: [] }
+  }
+
+  /** What it takes of the open files of this process. */
+  get descriptors(): number {
+    return this.#descriptors
   }
 
   get state(): State['kind'] {
@@ -90,6 +96,9 @@ export class Connection implements Bagged {
       resetStream(far)
       throw this.closeReason ?? new MeshError('ABORTED', 'the connection was closed meanwhile')
     }
+    const sockets = Number(near instanceof Socket) + Number(far instanceof Socket)
+    this.#registry.countDescriptors(sockets - this.#descriptors)
+    this.#descriptors = sockets
     this.#enter({ kind: 'open', near, far })
   }
 
@@ -130,8 +139,10 @@ export interface ConnectionLimits {
   /** Of one workload, like `maxPending`. */
   readonly maxConnections: number
   readonly maxPending: number
-  /** Of all workloads; no bound by default. */
+  /** Of all workloads; no bound by default, as with `maxDescriptors`. */
   readonly maxTotal?: number
+  /** What all connections may take: two while one is being made, then one for each end that is a socket and no tunnel. */
+  readonly maxDescriptors?: number
   /** For one connect to an application, inbound. */
   readonly connectTimeoutMs: number
   /** For all that an outbound connection needs before its first byte: certificate, tunnel, the peer's own connect. */
@@ -146,7 +157,12 @@ interface Counts {
 /** Which limit refused a connection. */
 export type Limit = 'connections' | 'pending' | 'total'
 
-/** Of `maxTotal`, what is kept for workloads that have few connections; and how many are few, of that. */
+/** Of all workloads, if each takes as many descriptors as it may. */
+export function mostConnections({ maxTotal, maxDescriptors }: ConnectionLimits): number {
+  return Math.min(maxTotal ?? Number.POSITIVE_INFINITY, (maxDescriptors ?? Number.POSITIVE_INFINITY) / 2)
+}
+
+/** Of what all may have, what is kept for workloads that have few connections; and how many are few, of that. */
 const keptShare = 1 / 8
 const fewShare = 1 / 16
 
@@ -159,6 +175,7 @@ export class Connections {
   readonly #byOwner = new Map<Served, Counts>()
   #nextId = 1
   #count = 0
+  #descriptors = 0
   #recheck = 0
   #waiting: { readonly owner: Served; readonly resolve: () => void }[] = []
 
@@ -190,16 +207,19 @@ export class Connections {
     counts.connections.add(connection)
     counts.pending++
     this.#count++
+    this.#descriptors += connection.descriptors
     return connection
   }
 
   #reached(counts: Counts | undefined): Limit | undefined {
     const open = counts?.connections.size ?? 0
-    const { maxConnections, maxPending, maxTotal = Number.POSITIVE_INFINITY } = this.#limits
+    const { maxConnections, maxPending, maxTotal, maxDescriptors } = this.#limits
+    const none = Number.POSITIVE_INFINITY
     if (open >= maxConnections) return 'connections'
     if ((counts?.pending ?? 0) >= maxPending) return 'pending'
-    if (this.#count < maxTotal * (1 - keptShare)) return undefined
-    return this.#count < maxTotal && open < maxTotal * keptShare * fewShare ? undefined : 'total'
+    const used = Math.max(this.#count / (maxTotal ?? none), this.#descriptors / (maxDescriptors ?? none))
+    if (used < 1 - keptShare) return undefined
+    return used < 1 && open < mostConnections(this.#limits) * keptShare * fewShare ? undefined : 'total'
   }
 
   #refusal({ uid }: Served, limit: Limit): string {
@@ -215,10 +235,16 @@ export class Connections {
   }
 
   /** For Connection only. */
+  countDescriptors(change: number): void {
+    this.#descriptors += change
+  }
+
+  /** For Connection only. */
   remove(connection: Connection): void {
     const counts = this.#byOwner.get(connection.facts.owner)
     if (counts?.connections.delete(connection) !== true) return
     this.#count--
+    this.#descriptors -= connection.descriptors
     if (counts.connections.size === 0) this.#byOwner.delete(connection.facts.owner)
     if (this.#waiting.length > 0 && counts.connections.size === 0) this.#wake()
   }

@@ -16,7 +16,7 @@ import type { CompiledDelta, RefusedResource } from '../core/model/types.ts'
 import { formatSocketAddress } from '../core/net/address.ts'
 import { refusal } from './admission.ts'
 import { Certificates } from './certificates.ts'
-import { type ConnectionLimits, Connections, type Direction } from './connections.ts'
+import { type ConnectionLimits, Connections, type Direction, mostConnections } from './connections.ts'
 import { Outliers } from './outliers.ts'
 import type { Plane } from './plane.ts'
 import type { Sockets } from './sockets.ts'
@@ -90,7 +90,7 @@ export class DataPlane {
       log,
       connections: new Connections(limits, this.#clock, ({ uid }, limit) => refusals.labels([uid, limit]).add(1)),
       refusals,
-      maxTunnels: Math.min(defaultLimits.serverMaxSessions, Math.ceil((limits.maxTotal ?? Infinity) / 4)),
+      maxTunnels: Math.min(defaultLimits.serverMaxSessions, Math.ceil(mostConnections(limits) / 4)),
       telemetry: new Telemetry(metrics, log, { clusterName: () => snapshot.settings.clusterName }),
       failures: metrics.counter('culvert_connection_failures_total', 'Connections that failed, by error code', [
         'direction',

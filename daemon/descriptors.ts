@@ -1,12 +1,10 @@
-// How many connections the open files of this process are enough for, so that a limit of ours refuses before the kernel fails: a
-// process without descriptors cannot even accept what it would refuse. Called by app.ts.
+// How many descriptors connections may take, so that a limit of ours refuses before the kernel fails: a process without
+// descriptors cannot even accept what it would refuse. Called by app.ts.
 import { readFileSync } from 'node:fs'
 
 /** For listeners (six and more per workload), admin, the agent, files, and whatever a library opens. */
 const reservedShare = 1 / 8
 const reservedLeast = 256
-/** The caller's socket and the destination's; tunnels are shared, and those of idle peers have a bound of their own. */
-const perConnection = 2.5
 
 /** Soft limit of open files; Node raises it to the hard one when it starts. */
 export function openFileLimit(limits: string = readFileSync('/proc/self/limits', 'utf8')): number {
@@ -14,8 +12,8 @@ export function openFileLimit(limits: string = readFileSync('/proc/self/limits',
   return soft === undefined || soft === 'unlimited' ? 1_048_576 : Number(soft)
 }
 
-/** Connections that each of `workers` may hold. */
-export function connectionsFor(openFiles: number, workers: number): number {
+/** Descriptors that the connections of each of `workers` may take. */
+export function descriptorsFor(openFiles: number, workers: number): number {
   const free = openFiles - Math.max(reservedLeast, openFiles * reservedShare)
-  return Math.max(16, Math.floor(free / perConnection / workers))
+  return Math.max(32, Math.floor(free / workers))
 }

@@ -9,7 +9,9 @@ import type { Scenario } from './scenario.ts'
 const steps = { '1k': 1_000, '10k': 10_000 } as const
 /** For listeners, logs and whatever else a process has open. */
 const spareDescriptors = 500
-const settleMs = 2_000
+/** A proxy may take a while to give back what a start or a rush of connections took. */
+const settleMs = { look: 1_000, calm: 6_000, most: 40_000 }
+const calmShare = 0.99
 const ends = ['client', 'server'] as const
 const mebibyte = 1024 * 1024
 
@@ -22,7 +24,7 @@ const memory: Scenario = {
   how: 'once',
   async *run(target) {
     if (target.processes() === undefined) return
-    const empty = weigh(target)
+    const empty = await settled(target)
     for (const end of ends) yield resident(`rss-idle-${end}`, empty[end])
     const destination = target.destination('echo')
     try {
@@ -30,8 +32,7 @@ const memory: Scenario = {
         const connections = Math.min(wanted, mostConnections(target))
         const { open } = await target.generator.run({ kind: 'hold', ...destination, connections })
         if (open < connections) throw new Error(`only ${open} of ${connections} idle connections are open`)
-        await sleep(settleMs)
-        const now = weigh(target)
+        const now = await settled(target)
         for (const end of ends) {
           const value = (now[end] - empty[end]) / connections / 1024
           yield resident(`rss-${name}-${end}`, now[end])
@@ -58,6 +59,20 @@ function resident(metric: string, bytes: number): Sample {
 function weigh(target: Target): Readonly<Record<End, number>> {
   const { client, server } = target.processes()!
   return { client: residentBytes(client), server: residentBytes(server) }
+}
+
+/** What it weighs once it does not get lighter any more. */
+async function settled(target: Target): Promise<Readonly<Record<End, number>>> {
+  const begin = performance.now()
+  let least = Number.POSITIVE_INFINITY
+  let leastAt = begin
+  while (performance.now() - begin < settleMs.most && performance.now() - leastAt < settleMs.calm) {
+    await sleep(settleMs.look)
+    const { client, server } = weigh(target)
+    if (client + server < least * calmShare) leastAt = performance.now()
+    least = Math.min(least, client + server)
+  }
+  return weigh(target)
 }
 
 const churnPerSecond = 100

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import t from 'tap'
 import { MeshError } from '../../../core/base/errors.ts'
@@ -77,6 +78,29 @@ t.test('with all full the last eighth is for those who have few, and every refus
   t.same(refusals, ['first total', 'second total', 'last total'])
   t.end()
 })
+
+t.test(
+  'descriptors bound what connections may take: two in the making, one through a tunnel, two in plaintext',
+  (t) => {
+    const connections = new Connections(
+      { ...limits, maxConnections: 100, maxPending: 100, maxDescriptors: 16 },
+      () => 7,
+    )
+    const served = owner('one')
+    const register = () => connections.register(factsOf(served))
+    for (let count = 0; count < 12; count++) register().opened(new Socket(), stream())
+    const making = register()
+    t.throws(register, { code: 'LIMIT_REACHED' }, '14 are taken, and the rest is kept')
+    making.opened(stream(), new Socket())
+    const last = register()
+    t.throws(register, { code: 'LIMIT_REACHED' })
+    last.opened(new Socket(), new Socket())
+    t.throws(register, { code: 'LIMIT_REACHED' })
+    last.finish()
+    register()
+    t.end()
+  },
+)
 
 t.test('a workload that was only ever refused is empty', async (t) => {
   const connections = registry({ maxConnections: 0 })

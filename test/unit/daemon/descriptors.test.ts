@@ -1,6 +1,6 @@
 // How many connections a limit of open files is enough for.
 import t from 'tap'
-import { connectionsFor, openFileLimit } from '../../../daemon/descriptors.ts'
+import { descriptorsFor, openFileLimit } from '../../../daemon/descriptors.ts'
 
 t.test('the soft limit is read, also one that is none', (t) => {
   const line = (soft: string) =>
@@ -15,11 +15,11 @@ t.test('the soft limit is read, also one that is none', (t) => {
 t.test('all connections of all workers leave descriptors over', (t) => {
   for (const openFiles of [1_024, 65_536, 1_048_576]) {
     for (const workers of [1, 2, 16]) {
-      const connections = connectionsFor(openFiles, workers)
-      t.ok(connections >= 16)
-      t.ok(2 * connections * workers <= openFiles - 256, `${openFiles} and ${workers}`)
+      const descriptors = descriptorsFor(openFiles, workers)
+      t.ok(descriptors >= 32)
+      t.ok(descriptors * workers <= openFiles - 256, `${openFiles} and ${workers}`)
     }
   }
-  t.equal(connectionsFor(64, 1), 16, 'with next to none it tries all the same')
+  t.equal(descriptorsFor(64, 1), 32, 'with next to none it tries all the same')
   t.end()
 })
