@@ -5,6 +5,7 @@ import { asMeshError, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
 import type { Cell, MetricSet } from '../core/base/metrics.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
+import { heldBudget } from '../core/hbone/h2/held-budget.ts'
 import { defaultLimits } from '../core/hbone/limits.ts'
 import { TunnelPool } from '../core/hbone/pool.ts'
 import type { TunnelKey } from '../core/hbone/types.ts'
@@ -59,7 +60,7 @@ export class DataPlane {
   readonly #leaving = new Set<Promise<void>>()
   /** Workloads come and go one after the other. */
   #changes: Promise<unknown> = Promise.resolve()
-  readonly #gauges: Readonly<Record<'connections' | 'outboundSessions' | 'inboundSessions', Cell>>
+  readonly #gauges: Readonly<Record<'connections' | 'outboundSessions' | 'inboundSessions' | 'heldBytes', Cell>>
   #draining = false
 
   constructor(options: DataPlaneOptions) {
@@ -71,6 +72,9 @@ export class DataPlane {
       connections: metrics.gauge('culvert_connections', 'Connections that are open or being made', []).labels([]),
       outboundSessions: sessions.labels(['outbound']),
       inboundSessions: sessions.labels(['inbound']),
+      heldBytes: metrics
+        .gauge('culvert_tunnel_held_bytes', 'Bytes that came through tunnels and wait for a slow reader', [])
+        .labels([]),
     }
     const retries = metrics.counter('culvert_connect_retries_total', 'Connects that were tried again', ['how'])
     const freshSessions = retries.labels(['fresh-session'])
@@ -260,6 +264,7 @@ export class DataPlane {
     telemetry.flush()
     this.#gauges.connections.set(connections.count)
     this.#gauges.outboundSessions.set(pool.sessions)
+    this.#gauges.heldBytes.set(heldBudget.bytes)
     this.#gauges.inboundSessions.set(this.workloads.reduce((sum, { sessions }) => sum + sessions, 0))
   }
 

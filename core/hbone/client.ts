@@ -6,7 +6,7 @@ import { Bag, type Bagged } from '../base/bag.ts'
 import { asMeshError, MeshError } from '../base/errors.ts'
 import { clientTls, type TlsCredentials, verifyServerIdentity } from '../identity/tls.ts'
 import { formatSocketAddress } from '../net/address.ts'
-import { endWhenUnacknowledged } from '../net/sys.ts'
+import { endWhenUnacknowledged, keepUnsentShort } from '../net/sys.ts'
 import { Http2Session } from './h2/session.ts'
 import type { TunnelHttp2Stream } from './h2/stream.ts'
 import { readAnswer, requestFields } from './headers.ts'
@@ -65,6 +65,7 @@ export async function openClientSession(
   socket.setNoDelay(true)
   socket.setKeepAlive(true, deps.limits.tcpKeepAliveMs)
   endWhenUnacknowledged(socket, deps.limits.tcpUserTimeoutMs)
+  keepUnsentShort(socket, deps.limits.tcpUnsentBytes)
   const timeout = () => new MeshError('TUNNEL_TIMEOUT', `the tunnel handshake with ${peer} was not done in time`)
   try {
     const tls = await secured(socket, deps, peer, signal, timeout)

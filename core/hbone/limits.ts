@@ -44,6 +44,8 @@ export interface TunnelLimits {
   readonly tcpKeepAliveMs: number
   /** For bytes that the peer's kernel does not acknowledge. */
   readonly tcpUserTimeoutMs: number
+  /** Bytes that a tunnel's socket takes before it can send them. */
+  readonly tcpUnsentBytes: number
   readonly idleTimeoutMs: number
 }
 
@@ -73,6 +75,7 @@ export const defaultLimits: TunnelLimits = {
   probeTimeoutMs: 1_000,
   tcpKeepAliveMs: 180_000,
   tcpUserTimeoutMs: 20_000,
+  tcpUnsentBytes: 128 * 1024,
   idleTimeoutMs: 300_000,
 }
 

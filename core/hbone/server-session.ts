@@ -6,7 +6,7 @@ import type { Logger } from '../base/log.ts'
 import type { Identity } from '../identity/spiffe.ts'
 import { serverTls, verifyClientIdentity } from '../identity/tls.ts'
 import { canonicalAddress, formatSocketAddress, type SocketAddress } from '../net/address.ts'
-import { endWhenUnacknowledged } from '../net/sys.ts'
+import { endWhenUnacknowledged, keepUnsentShort } from '../net/sys.ts'
 import type { HeaderField } from './h2/hpack-table.ts'
 import { Http2Session } from './h2/session.ts'
 import type { TunnelHttp2Stream } from './h2/stream.ts'
@@ -65,6 +65,7 @@ export class ServerSession {
     socket.setNoDelay(true)
     socket.setKeepAlive(true, limits.tcpKeepAliveMs)
     endWhenUnacknowledged(socket, limits.tcpUserTimeoutMs)
+    keepUnsentShort(socket, limits.tcpUnsentBytes)
     this.#handshake = timer(limits.handshakeTimeoutMs, () => {
       this.#fail(new MeshError('TUNNEL_TIMEOUT', `no tunnel handshake within ${limits.handshakeTimeoutMs} ms`))
     })

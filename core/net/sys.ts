@@ -298,6 +298,18 @@ export function endWhenUnacknowledged(socket: Socket, ms: number): void {
   }
 }
 
+/**
+ * Lets the kernel take no more than `bytes` that it cannot send yet (tcp(7), TCP_NOTSENT_LOWAT): what waits there can no longer be
+ * overtaken by a small message. Leaves a socket that is closed as it is.
+ */
+export function keepUnsentShort(socket: Socket, bytes: number): void {
+  try {
+    calls.setsockopt(descriptorOf(socket), numbers.SOL_TCP, numbers.TCP_NOTSENT_LOWAT, wordOf(bytes), 4)
+  } catch {
+    // Not open (any more), or no socket of the kernel.
+  }
+}
+
 const addressBuffer = Buffer.alloc(28)
 const lengthBuffer = Buffer.alloc(4)
 

@@ -236,15 +236,27 @@ t.test('the kernel gives both ends of a tunnel up that is not acknowledged, in b
   })
   t.teardown(() => bench.close())
   t.ok(await works(bench, 'x'))
-  for (const [socket, ms] of [
-    [bench.dialled[0], 12_345],
-    [bench.accepted[0], 23_456],
-  ] as const) {
-    const value = Buffer.alloc(4)
-    const length = Buffer.from([4, 0, 0, 0])
-    calls.getsockopt(descriptorOf(socket!), numbers.SOL_TCP, numbers.TCP_USER_TIMEOUT, value, length)
-    t.equal(value.readInt32LE(), ms)
-  }
+  t.equal(tcpOption(bench.dialled[0]!, numbers.TCP_USER_TIMEOUT), 12_345)
+  t.equal(tcpOption(bench.accepted[0]!, numbers.TCP_USER_TIMEOUT), 23_456)
+})
+
+function tcpOption(socket: net.Socket, name: number): number {
+  const value = Buffer.alloc(4)
+  const length = Buffer.from([4, 0, 0, 0])
+  calls.getsockopt(descriptorOf(socket), numbers.SOL_TCP, name, value, length)
+  return value.readInt32LE()
+}
+
+t.test('the kernel takes little that it cannot send, so that small messages overtake bulk', async (t) => {
+  const bench = await Bench.create({
+    onConnect: echo,
+    poolLimits: { tcpUnsentBytes: 54_321 },
+    serverLimits: { tcpUnsentBytes: 65_432 },
+  })
+  t.teardown(() => bench.close())
+  t.ok(await works(bench, 'x'))
+  t.equal(tcpOption(bench.dialled[0]!, numbers.TCP_NOTSENT_LOWAT), 54_321)
+  t.equal(tcpOption(bench.accepted[0]!, numbers.TCP_NOTSENT_LOWAT), 65_432)
 })
 
 t.test('nobody is asked for a sign of life while nobody waits', async (t) => {

@@ -34,6 +34,38 @@ t.test('this Node lets us say where a socket reads to', async (t) => {
   close()
 })
 
+t.test('a socket that carries bulk is read in slices of a turn, and whole', async (t) => {
+  const { near, far, close } = await pair()
+  const data = randomBytes(6 * 1024 * 1024)
+  const got = createHash('sha256')
+  let ofTurn = 0
+  let most = 0
+  let bytes = 0
+  const nextTurn = () => {
+    most = Math.max(most, ofTurn)
+    ofTurn = 0
+    if (bytes < data.length) setImmediate(nextTurn)
+  }
+  near.write(data)
+  // The kernel is full before the first read.
+  await eventually('nothing more fits', () => near.writableLength > 0)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  setImmediate(nextTurn)
+  readSocket(far, (chunk) => {
+    if (bytes < data.length) got.update(chunk)
+    bytes += chunk.length
+    ofTurn += chunk.length
+  })
+  await eventually('all is read', () => bytes === data.length)
+  t.equal(got.digest('hex'), createHash('sha256').update(data).digest('hex'))
+  t.ok(most <= 256 * 1024 + 64 * 1024, `${most} bytes in one turn`)
+  far.pause()
+  near.write('more')
+  far.resume()
+  await eventually('it goes on after a pause', () => bytes === data.length + 4)
+  close()
+})
+
 t.test('what was read before, pause, resume, end and close are as ever', async (t) => {
   const { near, far, close } = await pair()
   far.unshift(Buffer.from('early '))
