@@ -104,22 +104,23 @@ class Mixed {
     const { host } = this.#plan
     const socket = connect({ host, port: trafficPorts.echo, noDelay: true })
     socket.setTimeout(answerMs, () => socket.destroy(new Error('no answer')))
+    const closed = new Promise((resolve) => socket.once('close', resolve))
     try {
       await once(socket, 'connect')
       for (let count = 0; count < messages && !this.#over; count += 1) {
-        await this.#message(socket)
+        await this.#message(socket, closed)
         if (pause > 0) await sleep(Math.random() * 2 * pause)
       }
       socket.end()
       socket.resume()
-      await once(socket, 'close')
+      await closed
       this.#counts.connections += 1
     } finally {
       socket.destroy()
     }
   }
 
-  async #message(socket: Socket): Promise<void> {
+  async #message(socket: Socket, closed: Promise<unknown>): Promise<void> {
     const length = Math.ceil(Math.random() ** 4 * mostBytes)
     const at = Math.floor(Math.random() * mostBytes)
     const message = this.#noise.subarray(at, at + length)
@@ -129,7 +130,7 @@ class Mixed {
       const chunk = socket.read() as Buffer | null
       if (chunk === null) {
         if (socket.readableEnded || socket.destroyed) throw new Error('closed early')
-        await Promise.race([once(socket, 'readable'), once(socket, 'close').then(() => {})])
+        await Promise.race([once(socket, 'readable'), closed])
         continue
       }
       this.#counts.bytesDown += chunk.length
