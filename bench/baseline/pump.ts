@@ -1,8 +1,10 @@
 // The engine of Culvert 0.1 on node:http2, kept as the baseline of bench/engine.ts. The one byte copy of the mesh: both directions between any two of socket and tunnel stream, half-close carried, memory
 // bounded, resets passed on. Called once per connection by daemon and waypoint, after both ends are established.
+
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asMeshError, MeshError } from '../../core/base/errors.ts'
+import type { PumpWatcher } from '../../core/hbone/pump.ts'
 import { resetSocket } from '../../core/net/sys.ts'
 
 /** Bytes copied; read it while the copy runs. */
@@ -220,4 +222,9 @@ function reset(stream: Duplex): void {
 
 function ignore(): void {
   // A stream that fails after the copy has nobody left to tell.
+}
+
+/** As the daemon asks for it now. */
+export function startPump(a: Duplex, b: Duplex, watcher: PumpWatcher): void {
+  void pump(a, b, { counters: watcher }).then(({ error }) => watcher.pumped(error))
 }

@@ -2,10 +2,10 @@
 // type check fails here when a method or an option is added that bench/baseline does not know.
 
 import type { TunnelPool } from '../../core/hbone/pool.ts'
-import type { PumpResult, pump } from '../../core/hbone/pump.ts'
+import type { PumpResult, pump, startPump } from '../../core/hbone/pump.ts'
 import type { TunnelServer } from '../../core/hbone/server.ts'
 import type { TunnelPool as OldPool } from './pool.ts'
-import type { PumpResult as OldPumpResult, pump as oldPump } from './pump.ts'
+import type { PumpResult as OldPumpResult, pump as oldPump, startPump as oldStartPump } from './pump.ts'
 import type { TunnelServer as OldServer } from './server.ts'
 
 type Public<T> = { readonly [K in keyof T]: T[K] }
@@ -20,3 +20,4 @@ export type ServerOptionsFit = Fits<
 >
 export type PumpFits = Fits<typeof oldPump, typeof pump>
 export type PumpResultFits = Fits<OldPumpResult, PumpResult>
+export type StartPumpFits = Fits<typeof oldStartPump, typeof startPump>
