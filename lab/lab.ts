@@ -24,7 +24,6 @@ import {
   labPaths,
   logFile,
   makeFolders,
-  readLab,
   readSupervisor,
   type Unit,
   writeJson,
@@ -90,12 +89,6 @@ export async function upLab(options: UpOptions): Promise<Lab> {
     await downLab(lab.selector)
     throw withHint(failure, 'what was built has been removed')
   }
-}
-
-/** A lab that is already up. Throws RESOURCE_NOT_FOUND. */
-export function openLab(selector: LabSelector): Lab {
-  const paths = labPaths(selector)
-  return { selector: { name: paths.name, stateDir: stateDirOf(paths) }, paths, plan: readLab(paths).plan }
 }
 
 /** A client of the lab's API, as its administrator. The caller closes it. */

@@ -38,8 +38,6 @@ export function optionalRow<T>(parser: Parser<T>, text: string): Row<T | undefin
   return { parser: parser as Parser<NonNullable<T>>, default: undefined, required: false, text }
 }
 
-export type FlagValue = string | number | boolean | readonly (string | number)[] | undefined
-
 export interface ConfigSources {
   /** As yargs gives them: by kebab-case or camelCase name; names that are no rows are somebody else's. */
   readonly flags?: Readonly<Record<string, unknown>>

@@ -1,23 +1,7 @@
 // Who may come in, what the API server says about itself, and how it answers kubectl.
 import t from 'tap'
 import { parse } from 'yaml'
-import { apiWorld, isStatus } from '../helpers/api-world.ts'
-
-const policies = '/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies'
-const services = '/api/v1/namespaces/shop/services'
-
-const policy = (name: string, spec: object = {}) => ({
-  apiVersion: 'security.istio.io/v1',
-  kind: 'AuthorizationPolicy',
-  metadata: { name, labels: { team: 'a' } },
-  spec,
-})
-const service = (name: string, spec: object = {}) => ({
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { name },
-  spec: { selector: { app: name }, ports: [{ port: 80 }], ...spec },
-})
+import { apiWorld, isStatus, policies, policy, service, services } from '../helpers/api-world.ts'
 
 t.test('every path but health and version asks who is calling', async (t) => {
   const routes = { 'POST /culvert/v1/tokens': async () => ({ status: 200, body: { ok: true } }) }

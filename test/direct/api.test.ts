@@ -3,24 +3,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
-import { apiWorld, isStatus } from '../helpers/api-world.ts'
+import { apiWorld, isStatus, policies, policy, service, services } from '../helpers/api-world.ts'
 
-const policies = '/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies'
-const services = '/api/v1/namespaces/shop/services'
 const entries = '/apis/networking.istio.io/v1/namespaces/shop/workloadentries'
 
-const policy = (name: string, spec: object = {}) => ({
-  apiVersion: 'security.istio.io/v1',
-  kind: 'AuthorizationPolicy',
-  metadata: { name, labels: { team: 'a' } },
-  spec,
-})
-const service = (name: string, spec: object = {}) => ({
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { name },
-  spec: { selector: { app: name }, ports: [{ port: 80 }], ...spec },
-})
 const entry = (name: string, address: string) => ({
   apiVersion: 'networking.istio.io/v1',
   kind: 'WorkloadEntry',

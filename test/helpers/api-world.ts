@@ -11,6 +11,23 @@ import type { Store } from '../../control/store/store.ts'
 import { nullLogger } from '../../core/base/log.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 
+export const policies = '/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies'
+export const services = '/api/v1/namespaces/shop/services'
+
+export const policy = (name: string, spec: object = {}) => ({
+  apiVersion: 'security.istio.io/v1',
+  kind: 'AuthorizationPolicy',
+  metadata: { name, labels: { team: 'a' } },
+  spec,
+})
+
+export const service = (name: string, spec: object = {}) => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name },
+  spec: { selector: { app: name }, ports: [{ port: 80 }], ...spec },
+})
+
 export interface Answer {
   readonly status: number
   readonly headers: IncomingMessage['headers']

@@ -1,7 +1,7 @@
 // A small certificate authority for tests: P-256 root and issuing certificate, leaves with URI names and, on purpose, every
 // way to get one wrong (expired, other trust domain, other usage, no or several names). Used by unit and direct tests.
 import 'reflect-metadata'
-import { createPrivateKey, createPublicKey, type KeyObject, webcrypto } from 'node:crypto'
+import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto'
 import * as x509 from '@peculiar/x509'
 import { createKeyPair } from '../../core/identity/csr.ts'
 
@@ -137,9 +137,4 @@ async function leafExtensions(identity: string, options: LeafOptions): Promise<x
     ...(usages.length === 0 ? [] : [new x509.ExtendedKeyUsageExtension(usages)]),
     ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names, true)]),
   ]
-}
-
-/** The key of a leaf, for signing outside TLS. */
-export function privateKeyOf(leaf: FakeLeaf): KeyObject {
-  return createPrivateKey(leaf.keyPem)
 }

@@ -1,5 +1,5 @@
 // Namespace (core v1). Enrolment hangs on its labels; its spec has nothing for a mesh.
-import { asWhole, ignored, type ObjectField, type ValueOf } from './field.ts'
+import { asWhole, ignored, type ObjectField } from './field.ts'
 
 export const namespaceSpec = {
   type: 'object',
@@ -14,5 +14,3 @@ export const namespaceSpec = {
     },
   },
 } as const satisfies ObjectField
-
-export type NamespaceSpec = ValueOf<typeof namespaceSpec>

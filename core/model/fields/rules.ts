@@ -92,10 +92,6 @@ export function addressBlock(value: string): string | undefined {
   return `"${clip(value)}" is neither an IP address nor a CIDR block such as 10.0.0.0/8`
 }
 
-export function notEmpty(value: string): string | undefined {
-  return value === '' ? 'is empty' : undefined
-}
-
 export function maxLength(limit: number): ValueCheck<string> {
   return (value) => (value.length <= limit ? undefined : `has ${value.length} characters, at most ${limit} are allowed`)
 }
