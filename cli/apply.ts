@@ -1,6 +1,7 @@
 // Brings the live objects to what files say, one by one, as `kubectl apply` does. Used by `culvert apply` and the lab.
 import { MeshError } from '../core/base/errors.ts'
-import { type Kind, kindOf } from '../core/model/kinds.ts'
+import type { Kind } from '../core/model/kinds/kind.ts'
+import { kindOf } from '../core/model/kinds.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 import { type ApiClient, ApiError } from './client.ts'
 import { toCreate, toUpdate } from './merge.ts'

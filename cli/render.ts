@@ -1,6 +1,6 @@
 // How the CLI writes: tables as kubectl's, ages, colours only on a terminal. Pure but for the question whether there is one.
 import type { WriteStream } from 'node:tty'
-import type { Column } from '../core/model/kinds.ts'
+import type { Column } from '../core/model/kinds/kind.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 
 export type Colour = 'red' | 'green' | 'yellow' | 'cyan' | 'bold' | 'dim'

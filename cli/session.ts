@@ -1,6 +1,7 @@
 // What every API command shares: the options that find the server, the connected client, and where output goes.
 import type { Argv } from 'yargs'
-import { type Kind, kinds } from '../core/model/kinds.ts'
+import type { Kind } from '../core/model/kinds/kind.ts'
+import { kinds } from '../core/model/kinds.ts'
 import { didYouMean } from '../core/model/suggest.ts'
 import { ApiClient } from './client.ts'
 import { readConnection } from './kubeconfig.ts'

@@ -2,7 +2,7 @@
 // API server has authenticated the caller.
 import { MeshError } from '../core/base/errors.ts'
 import { integer, list, object, text } from '../core/feed/shape.ts'
-import { workloadEntryKind } from '../core/model/kinds.ts'
+import { workloadEntryKind } from '../core/model/kinds/istio.ts'
 import type { HostStatus, MeshStatus, WorkloadStatus } from '../core/model/mesh-status.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 import { ApiError } from './api/errors.ts'

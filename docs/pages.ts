@@ -6,7 +6,8 @@ import { controlRows } from '../control/config.ts'
 import { envName, flagName, type Rows } from '../core/base/config.ts'
 import { errorCodes } from '../core/base/errors.ts'
 import type { Field, FieldUse } from '../core/model/fields/field.ts'
-import { formatApiVersion, type Kind, kinds } from '../core/model/kinds.ts'
+import type { Kind } from '../core/model/kinds/kind.ts'
+import { formatApiVersion, kinds } from '../core/model/kinds.ts'
 import { daemonRows } from '../daemon/config.ts'
 
 /** Text by file name below docs/. */
@@ -101,7 +102,7 @@ function kindSection(kind: Kind): string {
   const versions = kind.versions.map((version) => `\`${formatApiVersion(kind.group, version)}\``).join(', ')
   const scope = kind.namespaced ? 'namespaced' : 'cluster-scoped'
   const short = kind.shortNames.length === 0 ? '' : `, short ${kind.shortNames.map((name) => `\`${name}\``).join(', ')}`
-  const rows = fieldRows(kind.spec, 'spec')
+  const rows = Object.entries(kind.body).flatMap(([name, field]) => fieldRows(field, name))
   return `## ${kind.kind}\n\n${versions}; ${scope}; \`${kind.plural}\`${short}.\n\n${table(['field', 'type', 'use', 'meaning'], rows)}\n`
 }
 
@@ -123,6 +124,8 @@ function typeText(field: Field): string {
   switch (field.type) {
     case 'enum':
       return field.values.map((value) => `\`${value}\``).join(' ')
+    case 'any':
+      return 'any JSON value'
     case 'integer':
       return `integer ${field.min} to ${field.max}`
     case 'list':

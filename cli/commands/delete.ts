@@ -1,7 +1,7 @@
 // `culvert delete`: removes objects by name, by label or by the files that they came from.
 import { readFileSync } from 'node:fs'
 import type { CommandModule } from 'yargs'
-import type { Kind } from '../../core/model/kinds.ts'
+import type { Kind } from '../../core/model/kinds/kind.ts'
 import { objectName, servedKind } from '../apply.ts'
 import { type ApiClient, ApiError } from '../client.ts'
 import { requireManifests } from '../manifests.ts'

@@ -2,7 +2,7 @@
 
 import { stringify } from 'yaml'
 import type { CommandModule } from 'yargs'
-import type { Kind } from '../../core/model/kinds.ts'
+import type { Kind } from '../../core/model/kinds/kind.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { objectName } from '../apply.ts'
 import { type ApiClient, ApiError } from '../client.ts'

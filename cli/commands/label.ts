@@ -1,6 +1,6 @@
 // `culvert label`: sets and removes labels, as `kubectl label` does.
 import type { CommandModule } from 'yargs'
-import type { Kind } from '../../core/model/kinds.ts'
+import type { Kind } from '../../core/model/kinds/kind.ts'
 import { objectName } from '../apply.ts'
 import { type ApiClient, ApiError } from '../client.ts'
 import { changeLabels, type LabelChange, parseLabelChanges } from '../labels.ts'

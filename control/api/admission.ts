@@ -1,7 +1,7 @@
 // What the server itself puts into an object, and what an update may not change. Pure; resources.ts calls it between reading the
 // old state and writing the new one.
 import { isDeepStrictEqual } from 'node:util'
-import type { Kind } from '../../core/model/kinds.ts'
+import type { Kind } from '../../core/model/kinds/kind.ts'
 import { withDefaults, withoutNulls } from '../../core/model/normalize.ts'
 import { type Problem, problemAt } from '../../core/model/problem.ts'
 import type { MeshObject } from '../../core/model/resource.ts'

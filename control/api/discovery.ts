@@ -1,5 +1,6 @@
 // What kubectl asks first: which groups, versions and resources are served. Made from the kinds table once per request.
-import { formatApiVersion, type Kind, kinds } from '../../core/model/kinds.ts'
+import type { Kind } from '../../core/model/kinds/kind.ts'
+import { formatApiVersion, kinds } from '../../core/model/kinds.ts'
 
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch']
 

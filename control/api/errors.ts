@@ -2,7 +2,7 @@
 // API server is turned into one of these by `asApiError`.
 import { type ErrorCode, MeshError } from '../../core/base/errors.ts'
 import type { ProblemReason } from '../../core/model/fields/field.ts'
-import type { Kind } from '../../core/model/kinds.ts'
+import type { Kind } from '../../core/model/kinds/kind.ts'
 import { formatProblem, type Problem } from '../../core/model/problem.ts'
 
 export interface StatusCause {

@@ -1,5 +1,6 @@
 // The paths of the Kubernetes API: what a URL path addresses. Pure; the handler dispatches on the result.
-import { formatApiVersion, type Kind, kinds } from '../../core/model/kinds.ts'
+import type { Kind } from '../../core/model/kinds/kind.ts'
+import { formatApiVersion, kinds } from '../../core/model/kinds.ts'
 
 /** A collection (`name` absent) or one object of a kind, at the version that was asked for. */
 export interface ResourceTarget {

@@ -2,7 +2,7 @@
 // that `kubectl get` prints.
 import { stringify } from 'yaml'
 import { isObject } from '../../core/model/field-check.ts'
-import type { Column, Kind } from '../../core/model/kinds.ts'
+import type { Column, Kind } from '../../core/model/kinds/kind.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { ApiError } from './errors.ts'
 

@@ -2,7 +2,9 @@
 // preconditions and the rules between objects hold here, under one lock, so that nothing is half applied.
 import { randomBytes, randomUUID } from 'node:crypto'
 import { ignoredFields } from '../../core/model/ignored.ts'
-import { type Kind, kindOf, namespaceKind } from '../../core/model/kinds.ts'
+import { namespaceKind } from '../../core/model/kinds/core.ts'
+import type { Kind } from '../../core/model/kinds/kind.ts'
+import { kindOf } from '../../core/model/kinds.ts'
 import { formatPath, type Problem } from '../../core/model/problem.ts'
 import type { Condition, MeshObject, ObjectKey } from '../../core/model/resource.ts'
 import { validateObject } from '../../core/model/validate.ts'

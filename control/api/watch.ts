@@ -1,7 +1,7 @@
 // `?watch=true`: a stream of events, one JSON document per line, from a revision on. Store events become what this watcher's
 // selector makes of them; bookmarks tell a quiet watcher how far the store has gone.
 import { MeshError } from '../../core/base/errors.ts'
-import type { Kind } from '../../core/model/kinds.ts'
+import type { Kind } from '../../core/model/kinds/kind.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import type { Store, StoreEvent } from '../store/store.ts'
 import { ApiError, asApiError } from './errors.ts'

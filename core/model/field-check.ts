@@ -1,5 +1,15 @@
 // Holds a value against its field table: types, required and unknown fields, value rules. Knows no kind; validate.ts calls it.
-import type { Field, IntegerField, ListField, MapField, ObjectField, Path, ProblemReason } from './fields/field.ts'
+import type {
+  Field,
+  IntegerField,
+  ListField,
+  MapField,
+  NumberField,
+  ObjectField,
+  Path,
+  ProblemReason,
+  StringField,
+} from './fields/field.ts'
 import { clip } from './fields/rules.ts'
 import { type Problem, problemAt } from './problem.ts'
 import { didYouMean } from './suggest.ts'
@@ -43,24 +53,31 @@ export class Check {
     if (field.type === 'object') this.#object(value, field, at)
     else if (field.type === 'list') this.#list(value, field, at)
     else if (field.type === 'map') this.#map(value, field, at)
-    else if (field.type === 'string') this.#string(value, field.check, at)
+    else if (field.type === 'string') this.#string(value, field, at)
+    else if (field.type === 'number') this.#number(value, field, at)
     else if (field.type === 'integer') this.#integer(value, field, at)
     else if (field.type === 'enum') this.#enum(value, field.values, at)
     else if (field.type === 'int-or-string') this.#intOrString(value, field.check, at)
-    else if (typeof value !== 'boolean') this.#wrongType('true or false', value, at)
+    else if (field.type === 'boolean' && typeof value !== 'boolean') this.#wrongType('true or false', value, at)
   }
 
   #wrongType(expected: string, value: unknown, at: Path): void {
     this.report(at, `must be ${expected}, found ${describe(value)}`, 'type')
   }
 
-  #string(value: unknown, check: ((value: string) => string | undefined) | undefined, at: Path): void {
+  #string(value: unknown, field: StringField, at: Path): void {
     if (typeof value !== 'string') {
       const hint = typeof value === 'number' || typeof value === 'boolean' ? `; write "${value}" in quotes` : ''
       this.report(at, `must be a string, found ${describe(value)}${hint}`, 'type')
       return
     }
-    this.#complain(check?.(value), at)
+    this.#complain(outOfBounds(value, field) ?? field.check?.(value), at)
+  }
+
+  #number(value: unknown, field: NumberField, at: Path): void {
+    const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = field
+    if (typeof value !== 'number' || !Number.isFinite(value)) this.#wrongType('a number', value, at)
+    else if (value < min || value > max) this.report(at, `${value} is out of range: ${min} to ${max}`)
   }
 
   #complain(wrong: string | undefined, at: Path): void {
@@ -129,7 +146,7 @@ export class Check {
         this.report([...at, name], 'is required', 'required')
     }
     if (this.problems.length > before) return
-    for (const check of field.checks ?? []) {
+    for (const check of [...(field.checks ?? []), ...(field.rules ?? []).map((rule) => rule.check)]) {
       check(present, (path, message, reason) => this.report([...at, ...path], message, reason))
     }
   }
@@ -151,6 +168,20 @@ export class Check {
     }
     return present
   }
+}
+
+const patterns = new Map<string, RegExp>()
+
+function outOfBounds(value: string, { minLength = 0, maxLength, pattern }: StringField): string | undefined {
+  if (value.length < minLength) return minLength === 1 ? 'is empty' : `has fewer than ${minLength} characters`
+  if (maxLength !== undefined && value.length > maxLength) return `has more than ${maxLength} characters`
+  if (pattern === undefined) return undefined
+  let compiled = patterns.get(pattern)
+  if (compiled === undefined) {
+    compiled = new RegExp(pattern, 'u')
+    patterns.set(pattern, compiled)
+  }
+  return compiled.test(value) ? undefined : `"${clip(value)}" does not match ${pattern}`
 }
 
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -4,11 +4,10 @@ import { Check, describe, isObject } from './field-check.ts'
 import type { FieldTable, Path } from './fields/field.ts'
 import { metadataField } from './fields/metadata.ts'
 import { clip } from './fields/rules.ts'
-import { type Kind, kindOf, splitApiVersion, unknownKind } from './kinds.ts'
+import type { Kind } from './kinds/kind.ts'
+import { kindOf, splitApiVersion, unknownKind } from './kinds.ts'
 import { type Problem, problemAt } from './problem.ts'
 import { didYouMean } from './suggest.ts'
-
-const topLevel = ['apiVersion', 'kind', 'metadata', 'spec', 'status']
 
 /** What is wrong with the resource; empty where it is valid. Never throws, whatever it is given. */
 export function validateObject(object: unknown): readonly Problem[] {
@@ -30,6 +29,7 @@ function requiredText(object: Readonly<Record<string, unknown>>, name: string): 
 
 function validateKind(object: Readonly<Record<string, unknown>>, kind: Kind, version: string): readonly Problem[] {
   const check = new Check({ version, nulls: kind.nulls })
+  const topLevel = ['apiVersion', 'kind', 'metadata', ...Object.keys(kind.body), 'status']
   for (const name of Object.keys(object)) {
     if (!topLevel.includes(name)) {
       check.report([name], `unknown field "${clip(name)}"${didYouMean(name, topLevel)}`, 'unknown')
@@ -37,11 +37,13 @@ function validateKind(object: Readonly<Record<string, unknown>>, kind: Kind, ver
   }
   const metadata = new Check({ version, nulls: 'absent' })
   checkMetadata(object['metadata'], kind, metadata)
-  const spec = object['spec']
-  if (spec !== undefined && spec !== null) check.field(spec, kind.spec, ['spec'])
-  else if (kind.spec.required === true) check.report(['spec'], 'is required', 'required')
-  // a Service without spec would have no port: the rules between fields see an empty one
-  else if (kind.spec.checks !== undefined) check.field({}, kind.spec, ['spec'])
+  for (const [name, field] of Object.entries(kind.body)) {
+    const value = object[name]
+    if (value !== undefined && value !== null) check.field(value, field, [name])
+    else if (field.required === true) check.report([name], 'is required', 'required')
+    // a Service without spec would have no port: the rules between fields see an empty one
+    else if (field.type === 'object' && (field.checks ?? field.rules) !== undefined) check.field({}, field, [name])
+  }
   return [...metadata.problems, ...check.problems]
 }
 
@@ -87,5 +89,5 @@ function withoutKey(object: Readonly<Record<string, unknown>>, key: string): Rea
 
 /** The tables of what an object of this kind may hold, for documentation and conditions. */
 export function tablesOf(kind: Kind): FieldTable {
-  return { metadata: metadataField, spec: kind.spec }
+  return { metadata: metadataField, ...kind.body }
 }

@@ -1,7 +1,7 @@
 // The steps of the tour, in order. Each does something real, looks at what happened, and fails where it did not.
 import { readFileSync } from 'node:fs'
 import { applyObject } from '../../cli/apply.ts'
-import { namespaceKind } from '../../core/model/kinds.ts'
+import { namespaceKind } from '../../core/model/kinds/core.ts'
 import { captureWire } from '../capture/capture.ts'
 import type { CaptureSummary, Conversation } from '../capture/summary.ts'
 import { holdUnit, releaseUnit, unitProcess, waitRestarted } from '../faults.ts'

@@ -7,7 +7,8 @@ import { everything } from '../../control/api/selectors.ts'
 import { serveWatch, type WatchEvent } from '../../control/api/watch.ts'
 import { openSqliteStore } from '../../control/store/sqlite.ts'
 import { MeshError } from '../../core/base/errors.ts'
-import { namespaceKind, serviceKind, workloadEntryKind } from '../../core/model/kinds.ts'
+import { namespaceKind, serviceKind } from '../../core/model/kinds/core.ts'
+import { workloadEntryKind } from '../../core/model/kinds/istio.ts'
 import type { Condition, MeshObject } from '../../core/model/resource.ts'
 
 interface WorldOptions {

@@ -246,7 +246,7 @@ t.test('the main resource cannot write status, the status resource nothing else'
   const kept = await call('PUT', `${policies}/a`, { body: policy('a', { action: 'ALLOW' }) })
   t.match(kept.body['status'], { conditions })
   isStatus(t, await call('PUT', `${policies}/a/status`, { body: { status: 3 } }), 400, 'BadRequest')
-  const { authorizationPolicyKind: kind } = await import('../../core/model/kinds.ts')
+  const { authorizationPolicyKind: kind } = await import('../../core/model/kinds/istio.ts')
   const first = await api.resources.setConditions(kind, 'shop', 'a', [{ ...conditions[0]!, status: 'False' }])
   const second = await api.resources.setConditions(kind, 'shop', 'a', [{ ...conditions[0]!, status: 'False' }])
   t.equal(second.metadata.resourceVersion, first.metadata.resourceVersion, 'the same conditions are not written again')

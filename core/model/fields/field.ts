@@ -25,6 +25,15 @@ export type ProblemReason = 'required' | 'unknown' | 'type' | 'invalid' | 'unsup
 /** A check over several fields of one object whose fields have the right types. */
 export type ObjectCheck = (value: Readonly<Record<string, unknown>>, report: Report) => void
 
+/**
+ * A rule that the published CRD states in CEL (`x-kubernetes-validations`). `message` is the CRD's own, by which the oracle test
+ * finds the rule; `check` decides it over an object whose fields have the right types, and reports in its own words.
+ */
+export interface ObjectRule {
+  readonly message: string
+  readonly check: ObjectCheck
+}
+
 interface FieldBase {
   /** One sentence for the documentation. */
   readonly text: string
@@ -32,11 +41,31 @@ interface FieldBase {
   readonly required?: boolean
   /** Versions of the kind that have this field; all where absent. */
   readonly versions?: readonly string[]
+  /** What the server fills in at creation where the field is absent (CRD `default`). */
+  readonly default?: unknown
 }
 
+/** Lengths are in UTF-16 units, as JSON Schema counts; `format` is OpenAPI's (`date-time`, `byte`, `duration`, `int64`). */
 export interface StringField extends FieldBase {
   readonly type: 'string'
   readonly check?: ValueCheck<string>
+  readonly minLength?: number
+  readonly maxLength?: number
+  /** ECMA-262, as published. */
+  readonly pattern?: string
+  readonly format?: string
+}
+
+/** A number that need not be whole. */
+export interface NumberField extends FieldBase {
+  readonly type: 'number'
+  readonly min?: number
+  readonly max?: number
+}
+
+/** Any JSON value, kept as it is (`x-kubernetes-preserve-unknown-fields`, `google.protobuf.Struct`). */
+export interface AnyField extends FieldBase {
+  readonly type: 'any'
 }
 
 /** A whole number between `min` and `max`, both included. */
@@ -61,11 +90,18 @@ export interface IntOrStringField extends FieldBase {
   readonly check?: ValueCheck<number | string>
 }
 
+/** What several writers of one list share: the whole (`atomic`, the default), its values (`set`) or its items by key (`map`). */
 export interface ListField<Item extends Field = Field> extends FieldBase {
   readonly type: 'list'
   readonly item: Item
   readonly minItems?: number
   readonly maxItems?: number
+  /** `x-kubernetes-list-type`. */
+  readonly listType?: 'atomic' | 'set' | 'map'
+  /** `x-kubernetes-list-map-keys`, for listType `map`. */
+  readonly mapKeys?: readonly string[]
+  /** Core kinds: how a strategic merge patch treats the list (`x-kubernetes-patch-strategy`, `-patch-merge-key`). */
+  readonly patch?: { readonly strategy: 'merge'; readonly mergeKey?: string }
 }
 
 export interface MapField<Value extends Field = Field> extends FieldBase {
@@ -74,24 +110,31 @@ export interface MapField<Value extends Field = Field> extends FieldBase {
   readonly key?: ValueCheck<string>
   readonly minItems?: number
   readonly maxItems?: number
+  /** `x-kubernetes-map-type: atomic`: apply owns it as one value. */
+  readonly atomic?: boolean
 }
 
 export interface ObjectField<Fields extends FieldTable = FieldTable> extends FieldBase {
   readonly type: 'object'
   readonly fields: Fields
   readonly checks?: readonly ObjectCheck[]
+  readonly rules?: readonly ObjectRule[]
+  /** `x-kubernetes-map-type: atomic`: apply owns it as one value. */
+  readonly atomic?: boolean
 }
 
 /** Any field; the parameters of the single types only serve `ValueOf`. */
 export type Field =
   | StringField
   | IntegerField
+  | NumberField
   | BooleanField
   | EnumField
   | IntOrStringField
   | ListField
   | MapField
   | ObjectField
+  | AnyField
 
 export interface FieldTable {
   readonly [name: string]: Field
@@ -100,7 +143,7 @@ export interface FieldTable {
 /** The TypeScript type of what a field holds, once validated. */
 export type ValueOf<F> = F extends { type: 'string' }
   ? string
-  : F extends { type: 'integer' }
+  : F extends { type: 'integer' | 'number' }
     ? number
     : F extends { type: 'boolean' }
       ? boolean
@@ -114,7 +157,9 @@ export type ValueOf<F> = F extends { type: 'string' }
               ? Readonly<Record<string, ValueOf<Value>>>
               : F extends { type: 'object'; fields: infer Fields }
                 ? ObjectOf<Fields>
-                : never
+                : F extends { type: 'any' }
+                  ? unknown
+                  : never
 
 type RequiredNames<Fields> = {
   [Name in keyof Fields]: Fields[Name] extends { required: true } ? Name : never

@@ -6,7 +6,7 @@ import t from 'tap'
 import { ApiClient } from '../../../cli/client.ts'
 import { joinDash } from '../../../cli/commands/all.ts'
 import { readConnection } from '../../../cli/kubeconfig.ts'
-import { namespaceKind } from '../../../core/model/kinds.ts'
+import { namespaceKind } from '../../../core/model/kinds/core.ts'
 
 const main = new URL('../../../cli/main.ts', import.meta.url).pathname
 const state = t.testdir({})

@@ -10,7 +10,8 @@ import { parseSelectors } from '../../../control/api/selectors.ts'
 import { watchEventOf } from '../../../control/api/watch.ts'
 import type { StoreEvent } from '../../../control/store/store.ts'
 import { MeshError } from '../../../core/base/errors.ts'
-import { kinds, serviceKind } from '../../../core/model/kinds.ts'
+import { serviceKind } from '../../../core/model/kinds/core.ts'
+import { kinds } from '../../../core/model/kinds.ts'
 import type { MeshObject } from '../../../core/model/resource.ts'
 
 function summary(path: string): unknown {

@@ -2,7 +2,8 @@ import t from 'tap'
 import { changeLabels, parseLabelChanges } from '../../../cli/labels.ts'
 import { age, cell, objectTable, painter, table } from '../../../cli/render.ts'
 import { findKind, parseTargets, UsageError } from '../../../cli/session.ts'
-import { authorizationPolicyKind, serviceKind } from '../../../core/model/kinds.ts'
+import { serviceKind } from '../../../core/model/kinds/core.ts'
+import { authorizationPolicyKind } from '../../../core/model/kinds/istio.ts'
 
 t.test('kinds are found by every name that kubectl knows', async (t) => {
   const names = ['ap', 'authorizationpolicy', 'AuthorizationPolicies', 'ap.security.istio.io']

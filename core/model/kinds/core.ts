@@ -1,0 +1,44 @@
+// Kubernetes' own kinds that the mesh reads: namespaces and services.
+import { namespaceSpec } from '../fields/namespace.ts'
+import { dnsLabel, serviceName } from '../fields/rules.ts'
+import { serviceSpec } from '../fields/service.ts'
+import { age, column, type Kind } from './kind.ts'
+
+export const namespaceKind: Kind = {
+  kind: 'Namespace',
+  group: '',
+  versions: ['v1'],
+  plural: 'namespaces',
+  singular: 'namespace',
+  shortNames: ['ns'],
+  categories: [],
+  namespaced: false,
+  body: { spec: namespaceSpec },
+  name: dnsLabel,
+  nulls: 'absent',
+  columns: [column('Status', 'status.phase', 'Phase of the namespace.'), age],
+}
+
+export const serviceKind: Kind = {
+  kind: 'Service',
+  group: '',
+  versions: ['v1'],
+  plural: 'services',
+  singular: 'service',
+  shortNames: ['svc'],
+  categories: ['all'],
+  namespaced: true,
+  body: { spec: serviceSpec },
+  name: serviceName,
+  nulls: 'absent',
+  columns: [
+    column('Type', 'spec.type', 'How the service is published.'),
+    column('Cluster-IP', 'spec.clusterIP', 'Virtual IP.'),
+    column('Port(s)', 'spec.ports.port', 'Ports on the virtual IP.'),
+    age,
+    column('Cluster-IPs', 'spec.clusterIPs', 'Virtual IPs of both families.', 1),
+    column('Selector', 'spec.selector', 'Labels of the workloads.', 1),
+  ],
+}
+
+export const coreKinds: readonly Kind[] = [namespaceKind, serviceKind]

@@ -1,0 +1,66 @@
+// Istio's kinds: workloads, security, traffic.
+import { authorizationPolicySpec } from '../fields/authorization-policy.ts'
+import { peerAuthenticationSpec } from '../fields/peer-authentication.ts'
+import { dnsSubdomain } from '../fields/rules.ts'
+import { workloadEntrySpec } from '../fields/workload-entry.ts'
+import { age, column, type Kind } from './kind.ts'
+
+export const workloadEntryKind: Kind = {
+  kind: 'WorkloadEntry',
+  group: 'networking.istio.io',
+  versions: ['v1', 'v1beta1', 'v1alpha3'],
+  plural: 'workloadentries',
+  singular: 'workloadentry',
+  shortNames: ['we'],
+  categories: ['istio-io', 'networking-istio-io'],
+  namespaced: true,
+  body: { spec: workloadEntrySpec },
+  name: dnsSubdomain,
+  nulls: 'absent',
+  columns: [
+    age,
+    column('Address', 'spec.address', 'Address of the workload.'),
+    column('Service-Account', 'spec.serviceAccount', 'Service account of the workload.', 1),
+    column('Locality', 'spec.locality', 'Locality of the workload.', 1),
+  ],
+}
+
+export const authorizationPolicyKind: Kind = {
+  kind: 'AuthorizationPolicy',
+  group: 'security.istio.io',
+  versions: ['v1', 'v1beta1'],
+  plural: 'authorizationpolicies',
+  singular: 'authorizationpolicy',
+  shortNames: ['ap'],
+  categories: ['istio-io', 'security-istio-io'],
+  namespaced: true,
+  body: { spec: authorizationPolicySpec },
+  name: dnsSubdomain,
+  nulls: 'refused',
+  columns: [
+    column('Action', 'spec.action', 'What happens to what the rules match.'),
+    age,
+    column('Selector', 'spec.selector.matchLabels', 'Labels of the workloads.', 1),
+  ],
+}
+
+export const peerAuthenticationKind: Kind = {
+  kind: 'PeerAuthentication',
+  group: 'security.istio.io',
+  versions: ['v1', 'v1beta1'],
+  plural: 'peerauthentications',
+  singular: 'peerauthentication',
+  shortNames: ['pa'],
+  categories: ['istio-io', 'security-istio-io'],
+  namespaced: true,
+  body: { spec: peerAuthenticationSpec },
+  name: dnsSubdomain,
+  nulls: 'refused',
+  columns: [
+    column('Mode', 'spec.mtls.mode', 'Whether plaintext is accepted.'),
+    age,
+    column('Selector', 'spec.selector.matchLabels', 'Labels of the workloads.', 1),
+  ],
+}
+
+export const istioKinds: readonly Kind[] = [workloadEntryKind, authorizationPolicyKind, peerAuthenticationKind]

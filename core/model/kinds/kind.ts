@@ -1,0 +1,49 @@
+// What is said of a kind besides its fields: names, versions, scope, columns of `get`. The rows stand in this folder, a file for
+// each family of API groups; ../kinds.ts looks them up.
+import type { FieldTable, ObjectField, ValueCheck } from '../fields/field.ts'
+
+/** A column of `get`: `path` leads from the object to a scalar, or to a list whose items are joined with commas. */
+export interface Column {
+  readonly name: string
+  readonly type: 'string' | 'integer' | 'date'
+  readonly path: readonly string[]
+  readonly text: string
+  /** 0 is always shown, 1 with `-o wide`. */
+  readonly priority: 0 | 1
+}
+
+export interface Kind {
+  readonly kind: string
+  /** Empty for the core group. */
+  readonly group: string
+  /** All served versions, the preferred one first. They have the same fields, unless a field says otherwise. */
+  readonly versions: readonly string[]
+  readonly plural: string
+  readonly singular: string
+  readonly shortNames: readonly string[]
+  readonly categories: readonly string[]
+  readonly namespaced: boolean
+  /** Every top-level field besides apiVersion, kind, metadata and status; most kinds have `spec` only. */
+  readonly body: FieldTable
+  /** What `status` may hold, for kinds whose status is more than conditions. */
+  readonly status?: ObjectField
+  readonly name: ValueCheck<string>
+  /**
+   * What an explicit null is: `absent`, as in Kubernetes, or `refused` for kinds where a field that was emptied by accident would
+   * let more people in.
+   */
+  readonly nulls: 'absent' | 'refused'
+  readonly columns: readonly Column[]
+}
+
+export function column(name: string, path: string, text: string, priority: 0 | 1 = 0): Column {
+  return { name, type: 'string', path: path.split('.'), text, priority }
+}
+
+export const age: Column = {
+  name: 'Age',
+  type: 'date',
+  path: ['metadata', 'creationTimestamp'],
+  text: 'Time since the object was created.',
+  priority: 0,
+}
