@@ -1,12 +1,12 @@
 // The control plane's one wiring place: store, certificate authority, resources, compile and publish, feed and API. Called by
 // cli/commands/control.ts and by tests. Everything that it knows is in the state directory: it may be killed at any time.
-import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { MeshError } from '../core/base/errors.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
 import type { HostPort } from '../core/base/parsers.ts'
 import { controlIdentity } from '../core/identity/spiffe.ts'
+import { digestOf } from '../core/model/digest.ts'
 import { canonicalAddress, type SocketAddress } from '../core/net/address.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
 import { ApiError } from './api/errors.ts'
@@ -15,14 +15,17 @@ import { startApi } from './api/server.ts'
 import { Authority } from './ca/authority.ts'
 import { ServerCertificate } from './ca/server-certificate.ts'
 import type { LeafNames } from './ca/x509.ts'
-import type { CompileSettings } from './compile/settings.ts'
+import { type CompileSettings, compileFormat } from './compile/settings.ts'
 import type { ControlConfig } from './config.ts'
 import { ConfigDirectory } from './directory.ts'
+import { EntryIndex } from './entries.ts'
 import { FeedServer } from './feed/server.ts'
 import { Hosts } from './hosts.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
 import { ConditionWriter } from './publish/conditions.ts'
 import { DeltaLog } from './publish/delta-log.ts'
+import { EncodedDeltas } from './publish/encoded.ts'
+import { StoreFollower } from './publish/follower.ts'
 import { Publisher } from './publish/publisher.ts'
 import { Reports } from './reports.ts'
 import { controlRoutes } from './routes.ts'
@@ -91,20 +94,24 @@ async function assemble(
   const resources = new Resources({ store, allocate, protectedNamespaces: seededNamespaces })
   await seedNamespaces(resources)
   await openDirectory(config, resources, log, opened)
-  const deltas = new DeltaLog(randomUUID())
   const settings = settingsOf(config)
+  const deltas = new DeltaLog(epochOf(authority, settings, build))
   const conditions = new ConditionWriter(resources, log)
-  const publisher = new Publisher({ store, settings, log: deltas, conditions, logger: log })
+  const publisher = new Publisher({ settings, log: deltas, conditions, logger: log })
   opened.defer(() => publisher.close())
-  publisher.start()
+  const entries = new EntryIndex()
+  const follower = new StoreFollower({ store, listeners: [entries, publisher], log })
+  opened.defer(() => follower.close())
+  follower.start()
   const hosts = new Hosts({ records: store.records, authority, certificateLifetimeMs: config.hostLifetime })
   const tokens = new Tokens({ records: store.records, rootFingerprint: authority.rootFingerprint })
-  const reports = new Reports({ resources, isVirtual: (address) => vips.contains(address), log })
+  const reports = new Reports({ resources, entries, isVirtual: (address) => vips.contains(address), log })
   await reports.removeUnknownHosts(new Set((await hosts.list()).map(({ host }) => host)))
-  const session = { authority, hosts, tokens, reports, deltas, publisher, log }
+  const encoded = new EncodedDeltas(deltas)
+  const session = { authority, hosts, tokens, reports, deltas, encoded, publisher, log }
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(stateDir)
-  const routes = controlRoutes({ ...session, resources, session: (host) => feed.status(host) })
+  const routes = controlRoutes({ ...session, entries, session: (host) => feed.status(host) })
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({
     store,
@@ -142,6 +149,11 @@ async function openAuthority(config: ControlConfig, stateDir: string, store: Sto
     throw new MeshError('STORE_FAILED', message)
   }
   return authority
+}
+
+/** Whoever compiles the same from the same store has the same epoch: another replica, or this one after a restart. */
+function epochOf({ trustDomain, rootFingerprint }: Authority, settings: CompileSettings, build: string): string {
+  return digestOf({ trustDomain, rootFingerprint, settings, build, compileFormat })
 }
 
 async function seedNamespaces(resources: Resources): Promise<void> {

@@ -5,7 +5,6 @@ import { kindOf } from '../../core/model/kinds.ts'
 import { type Condition, formatObjectKey, type MeshObject } from '../../core/model/resource.ts'
 import { ApiError } from '../api/errors.ts'
 import type { Resources } from '../api/resources.ts'
-import type { Compiled } from '../compile/compile.ts'
 import { keyOf } from '../compile/conditions.ts'
 
 /** Types of conditions that compile decides; all others belong to somebody else and stay. */
@@ -42,6 +41,12 @@ function says(held: Condition, wanted: Condition): boolean {
   return isDeepStrictEqual({ ...rest }, { ...wanted })
 }
 
+/** An object as it was compiled, and what compile says of it. */
+export interface ObjectConditions {
+  readonly object: MeshObject
+  readonly conditions: readonly Condition[]
+}
+
 export class ConditionWriter {
   readonly #resources: Resources
   readonly #log: Logger
@@ -51,11 +56,10 @@ export class ConditionWriter {
     this.#log = log
   }
 
-  async write(objects: readonly MeshObject[], compiled: Compiled, signal: AbortSignal): Promise<void> {
-    for (const object of objects) {
+  async write(objects: readonly ObjectConditions[], signal: AbortSignal): Promise<void> {
+    for (const { object, conditions } of objects) {
       if (signal.aborted) return
-      const computed = compiled.conditions.get(formatObjectKey(keyOf(object))) ?? []
-      if (conditionsToWrite(object, computed) !== undefined) await this.#writeOne(object, computed)
+      if (conditionsToWrite(object, conditions) !== undefined) await this.#writeOne(object, conditions)
     }
   }
 
