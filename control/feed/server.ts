@@ -17,6 +17,7 @@ import type { ServerCertificate, ServerKeyPair } from '../ca/server-certificate.
 import type { HostRecord } from '../hosts.ts'
 import { handleJoin, type JoinDeps } from './join.ts'
 import { type HostPeer, hostPeer } from './peer.ts'
+import { Reconnects } from './reconnects.ts'
 import { FeedSession, type SessionDeps, type SessionStatus } from './session.ts'
 
 const handshakeMs = 10_000
@@ -38,6 +39,7 @@ export class FeedServer {
   readonly #sockets: WebSocketServer
   readonly #sessions = new Map<string, FeedSession>()
   readonly #ending = new Set<Promise<void>>()
+  readonly #reconnects = new Reconnects()
   #closing = false
 
   private constructor(options: FeedServerOptions) {
@@ -130,6 +132,10 @@ export class FeedServer {
     try {
       if (request.url !== '/v1/feed') return answerUpgrade(socket, '404 Not Found', 'no such feed')
       const peer = hostPeer(socket as TLSSocket, this.#options.authority.trustDomain)
+      if (!this.#reconnects.admit(peer.host, performance.now())) {
+        this.#options.log.warn({ host: peer.host }, 'a host connects too often')
+        return answerUpgrade(socket, '429 Too Many Requests', 'this host connects too often')
+      }
       const record = await this.#options.hosts.authenticate(peer.host, peer.serial)
       if (this.#closing || socket.destroyed) return abandon()
       socket.off('error', abandon)

@@ -118,6 +118,8 @@ export class Host {
   readonly refusals: (readonly { uid: string; reason: string }[])[] = []
   credentials: Credentials
   acknowledges = true
+  /** How often the control plane wanted the digests. */
+  resyncs = 0
 
   constructor(control: Control, credentials: Credentials, resumed?: Snapshot) {
     this.credentials = credentials
@@ -133,7 +135,10 @@ export class Host {
         const { epoch, version } = this.snapshot
         return epoch === '' ? undefined : { epoch, version }
       },
-      digests: () => this.snapshot.digests(),
+      digests: () => {
+        this.resyncs += 1
+        return this.snapshot.digests()
+      },
       log: nullLogger(),
       timing: { retryBaseMs: 10, retryMaxMs: 50 },
     })
