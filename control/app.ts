@@ -12,7 +12,7 @@ import { warmThreadPool } from '../core/net/sys.ts'
 import { ApiError } from './api/errors.ts'
 import { Resources } from './api/resources.ts'
 import { startApi } from './api/server.ts'
-import { Authority } from './ca/authority.ts'
+import type { Authority } from './ca/authority.ts'
 import { ServerCertificate } from './ca/server-certificate.ts'
 import type { LeafNames } from './ca/x509.ts'
 import type { CompileSettings } from './compile/settings.ts'
@@ -24,11 +24,13 @@ import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './ku
 import { ConditionWriter } from './publish/conditions.ts'
 import { DeltaLog } from './publish/delta-log.ts'
 import { Publisher } from './publish/publisher.ts'
+import type { FeedPlace } from './replicas/registry.ts'
+import { Replica } from './replicas/replica.ts'
 import { Reports } from './reports.ts'
 import { controlRoutes } from './routes.ts'
+import { openAuthority, openSecrets } from './secrets.ts'
 import { privateDirectory } from './state-files.ts'
 import { openSqliteStore } from './store/sqlite.ts'
-import type { Store } from './store/store.ts'
 import { Tokens } from './tokens.ts'
 import { VipAllocator, vipRanges } from './vips.ts'
 
@@ -85,7 +87,8 @@ async function assemble(
   await warmThreadPool()
   const store = await openSqliteStore(join(stateDir, 'store.sqlite'))
   opened.defer(() => store.close())
-  const authority = await openAuthority(config, stateDir, store, log)
+  const secrets = await openSecrets(config, stateDir, store)
+  const authority = await openAuthority(config, secrets.keys, store, log)
   const vips = new VipAllocator({ store })
   const allocate = vips.allocate.bind(vips)
   const resources = new Resources({ store, allocate, protectedNamespaces: seededNamespaces })
@@ -100,11 +103,12 @@ async function assemble(
   const hosts = new Hosts({ records: store.records, authority, certificateLifetimeMs: config.hostLifetime })
   const tokens = new Tokens({ records: store.records, rootFingerprint: authority.rootFingerprint })
   const reports = new Reports({ resources, isVirtual: (address) => vips.contains(address), log })
-  await reports.removeUnknownHosts(new Set((await hosts.list()).map(({ host }) => host)))
-  const session = { authority, hosts, tokens, reports, deltas, publisher, log }
+  let replica: Replica | undefined
+  const feeds = () => replica?.feeds ?? []
+  const session = { authority, hosts, tokens, reports, deltas, publisher, log, feeds }
   const feed = await openFeed(config, session, opened)
-  const token = await apiToken(stateDir)
-  const routes = controlRoutes({ ...session, resources, session: (host) => feed.status(host) })
+  const token = await apiToken(secrets.token, stateDir)
+  const routes = controlRoutes({ ...session, resources, session: (host) => replica?.session(host) })
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({
     store,
@@ -120,28 +124,54 @@ async function assemble(
   })
   opened.defer(() => api.close())
   apiCertificate.onRenewal((pair) => api.renew(pair))
-  await publishApi(stateDir, api.address, authority.bundle)
+  const { server } = await publishApi(stateDir, api.address, authority.bundle)
+  replica = new Replica({
+    records: store.records,
+    shared: config.store !== 'sqlite',
+    feed: advertised(config, feed.address),
+    api: server,
+    build,
+    sessions: () => feed.sessions,
+    log,
+  })
+  opened.defer(() => replica?.close())
+  if (config.store !== 'sqlite') followHosts(hosts, opened)
+  whileLeading(replica, { conditions, hosts, reports, log })
+  await replica.start()
   const addresses = { api: api.address, feed: feed.address }
   log.info({ ...addresses, trustDomain: authority.trustDomain }, 'control plane listens')
   return { addresses, ready: publisher.ready }
 }
 
-/** The trust domain and the root are for ever: certificates, tokens and policies of the mesh name them. */
-async function openAuthority(config: ControlConfig, stateDir: string, store: Store, log: Logger): Promise<Authority> {
-  const { trustDomain, leafLifetime: leafLifetimeMs } = config
-  const known = (await store.records.get('mesh', 'identity')) as { trustDomain: string; root: string } | undefined
-  if (known !== undefined && known.trustDomain !== trustDomain) {
-    const message = `--trust-domain is ${trustDomain}, but the mesh in ${stateDir} was made for ${known.trustDomain}`
-    throw new MeshError('CONFIG_INVALID', message)
-  }
-  const authority = await Authority.open({ stateDirectory: stateDir, trustDomain, leafLifetimeMs, log })
-  if (known === undefined) {
-    await store.records.put('mesh', 'identity', { trustDomain, root: authority.rootFingerprint })
-  } else if (known.root !== authority.rootFingerprint) {
-    const message = `the root certificate in ${stateDir}/ca is not the one that this mesh was made with: restore it`
-    throw new MeshError('STORE_FAILED', message)
-  }
-  return authority
+/** Hosts that another replica deletes, or that join anew there, lose their connections here. */
+function followHosts(hosts: Hosts, opened: AsyncDisposableStack): void {
+  const stop = new AbortController()
+  const following = hosts.follow(stop.signal)
+  opened.defer(async () => {
+    stop.abort()
+    await following
+  })
+}
+
+/** What only one replica does. */
+function whileLeading(
+  replica: Replica,
+  deps: Pick<FeedDeps, 'hosts' | 'reports' | 'log'> & { readonly conditions: ConditionWriter },
+): void {
+  const { conditions, hosts, reports, log } = deps
+  conditions.writesWhile(() => replica.leads)
+  replica.onLead(() => {
+    hosts
+      .list()
+      .then((known) => reports.removeUnknownHosts(new Set(known.map(({ host }) => host))))
+      .catch((error: unknown) => log.warn({ err: error }, 'the workloads of deleted hosts were not removed'))
+  })
+}
+
+/** Where other hosts reach the feed; nothing where only this process knows what its wildcard stands for. */
+function advertised({ feedAdvertise }: ControlConfig, { address, port }: SocketAddress): readonly FeedPlace[] {
+  if (feedAdvertise.length > 0) return feedAdvertise
+  return address === '0.0.0.0' || address === '::' ? [] : [{ host: address, port }]
 }
 
 async function seedNamespaces(resources: Resources): Promise<void> {

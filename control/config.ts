@@ -27,6 +27,17 @@ export const controlRows = {
     '/var/lib/culvert/control',
     'directory of the store, the certificate authority and the API token; readable by nobody else',
   ),
+  store: row(enumOf(['sqlite', 'etcd']), 'sqlite', 'where resources are kept; replicas share an etcd'),
+  caKeyFile: optionalRow(
+    path,
+    'file with the key (any text of 16 characters or more) that seals the signing keys, which are then kept in the store; replicas need the same',
+  ),
+  caPassphrase: optionalRow(string, 'the same as a passphrase; better given in CULVERT_CA_PASSPHRASE than as a flag'),
+  feedAdvertise: row(
+    list(hostPort),
+    '',
+    'where hosts reach the feed of this replica, for hosts that are connected to another one; the feed address where that is no wildcard',
+  ),
   config: optionalRow(path, 'directory of *.yaml, *.yml and *.json resources that are applied and followed'),
   apiAddress: row(hostPort, '127.0.0.1:15010', 'IP address and port of the API'),
   apiNames: row(

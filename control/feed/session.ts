@@ -27,6 +27,8 @@ export interface SessionDeps {
   readonly reports: Reports
   readonly deltas: DeltaLog
   readonly publisher: Publisher
+  /** Where this feed and those of other replicas are. */
+  readonly feeds: () => readonly { readonly host: string; readonly port: number }[]
   readonly log: Logger
 }
 
@@ -164,7 +166,8 @@ export class FeedSession {
     this.#build = message.build
     await publisher.ready
     const { trustDomain, bundle } = authority
-    this.#connection.send({ type: 'welcome', host: this.#host.host, trustDomain, bundle })
+    const controls = this.#deps.feeds()
+    this.#connection.send({ type: 'welcome', host: this.#host.host, trustDomain, bundle, controls })
     const { resume } = message
     if (resume === undefined) return this.#send(deltas.full())
     const delta = resume.epoch === deltas.epoch ? deltas.since(resume.version) : undefined

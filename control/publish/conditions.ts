@@ -45,15 +45,21 @@ function says(held: Condition, wanted: Condition): boolean {
 export class ConditionWriter {
   readonly #resources: Resources
   readonly #log: Logger
+  #leads: () => boolean = () => false
 
   constructor(resources: Resources, log: Logger) {
     this.#resources = resources
     this.#log = log
   }
 
+  /** Of several replicas only the leader writes. */
+  writesWhile(leads: () => boolean): void {
+    this.#leads = leads
+  }
+
   async write(objects: readonly MeshObject[], compiled: Compiled, signal: AbortSignal): Promise<void> {
     for (const object of objects) {
-      if (signal.aborted) return
+      if (signal.aborted || !this.#leads()) return
       const computed = compiled.conditions.get(formatObjectKey(keyOf(object))) ?? []
       if (conditionsToWrite(object, computed) !== undefined) await this.#writeOne(object, computed)
     }
