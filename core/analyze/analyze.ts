@@ -78,11 +78,14 @@ export function findingOfProblem(problem: Problem): Finding {
     case 'refused':
       return { code: 'Invalid', at, message: what, remedy: hint ?? 'correct the value' }
     default:
-      return {
-        code: problem.path === '' ? 'Unreadable' : 'Invalid',
-        at,
-        message: what,
-        remedy: hint ?? 'correct the value',
+      if (problem.path === '') {
+        return {
+          code: 'Unreadable',
+          at,
+          message,
+          remedy: 'correct the indentation and the punctuation here and just before',
+        }
       }
+      return { code: 'Invalid', at, message: what, remedy: hint ?? 'correct the value' }
   }
 }

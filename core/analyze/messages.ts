@@ -44,7 +44,6 @@ export const analysisMessages = {
   PrincipalNeverMatches: { severity: 'error', text: 'A principal in a form that no workload has.' },
   PrincipalNotFound: { severity: 'warning', text: 'No workload has the identity that a policy names.' },
   PathNeverMatches: { severity: 'error', text: 'A path or method in a form that no request has.' },
-  RuleNeverMatches: { severity: 'warning', text: 'A policy without rules that denies nothing.' },
   NeedsWaypoint: {
     severity: 'warning',
     text: 'The rule needs layer 7, but no waypoint stands in front of its workloads.',

@@ -54,16 +54,6 @@ function checkPrincipals(context: RuleContext, principals: unknown, at: Path): v
 function checkPrincipal({ inventory, report }: RuleContext, principal: string, at: Path): void {
   if (principal.includes('*')) return
   const { trustDomain } = inventory.settings
-  if (principal.startsWith('spiffe://')) {
-    const remedy = `write ${principal.slice('spiffe://'.length)}`
-    report(
-      'PrincipalNeverMatches',
-      at,
-      `"${principal}" never matches: principals are written without spiffe://`,
-      remedy,
-    )
-    return
-  }
   const match = /^([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(principal)
   if (match === null) {
     const remedy = `write ${trustDomain}/ns/NAMESPACE/sa/SERVICE-ACCOUNT`
@@ -172,10 +162,6 @@ function layer7Fields(rule: PolicyRule): readonly { readonly field: string; read
 const effect: Rule = ({ object, inventory, report }) => {
   const spec = specOf(object)
   const action = text(spec['action']) ?? 'ALLOW'
-  if (action === 'DENY' && list(spec['rules']).length === 0) {
-    const remedy = 'add rules; a rule without conditions (- {}) denies everything'
-    report('RuleNeverMatches', ['spec', 'action'], 'a DENY policy without rules denies nothing', remedy)
-  }
   if (action !== 'ALLOW' || list(spec['rules']).length === 0) return
   const denying = inventory
     .objects('AuthorizationPolicy', security, namespaceOf(object))
