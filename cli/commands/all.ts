@@ -8,6 +8,7 @@ import { ownCompletions } from '../completion.ts'
 import { complain, Failed, UsageError } from '../session.ts'
 import { version } from '../version.ts'
 import { agentProcess } from './agent.ts'
+import { analyzeCommand } from './analyze.ts'
 import { applyCommand } from './apply.ts'
 import { controlProcess } from './control.ts'
 import { daemonProcess } from './daemon.ts'
@@ -30,6 +31,7 @@ const commands = [
   describeCommand,
   deleteCommand,
   labelCommand,
+  analyzeCommand,
   statusCommand,
   workloadsCommand,
   tokenCommand,
