@@ -22,6 +22,13 @@ export interface CallTrace {
   unknown: boolean
 }
 
+export interface CallOptions {
+  /** Of a write. */
+  readonly trace?: CallTrace
+  /** Ends the call early. */
+  readonly signal?: AbortSignal
+}
+
 const defaultAttemptMs = 3000
 const defaultDeadlineMs = 12_000
 const pauses = { baseMs: 50, maxMs: 1000 }
@@ -47,9 +54,10 @@ export class EtcdClient {
   }
 
   /** The answer of `/v3${path}`. Throws STORE_FAILED, LIMIT_REACHED or RESOURCE_CONFLICT (compacted) with what to do about it. */
-  async call<T>(path: string, body: object, trace: CallTrace = { unknown: false }): Promise<T> {
+  async call<T>(path: string, body: object, { trace, signal }: CallOptions = {}): Promise<T> {
     const { deadlineMs = defaultDeadlineMs, endpoints } = this.#options
-    const until = deadline(deadlineMs, this.#closing.signal)
+    const ends = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal])
+    const until = deadline(deadlineMs, ends)
     let last: EtcdFault | undefined
     for (let attempt = 0; ; attempt += 1) {
       this.#checkOpen()
@@ -60,12 +68,12 @@ export class EtcdClient {
         if (!(error instanceof EtcdFault)) throw error
         // the client's own end of time says less than what went before it
         if (last === undefined || !until.aborted) last = error
-        trace.unknown ||= error.sent && error.grpcCode !== 16
+        if (trace !== undefined) trace.unknown ||= error.sent && error.grpcCode !== 16
         this.#judge(error, member, attempt)
       }
       if (!until.aborted) await this.#pause(attempt, until)
       this.#checkOpen()
-      if (until.aborted) throw away(endpoints, last, trace.unknown && path === '/kv/txn')
+      if (until.aborted) throw away(endpoints, last, trace?.unknown === true)
     }
   }
 

@@ -24,11 +24,11 @@ export class EtcdReader {
   }
 
   /** Throws RESOURCE_CONFLICT where `revision` is compacted or ahead. */
-  range(range: KeyRange, options: RangeOptions): Promise<RangeAnswer> {
+  range(range: KeyRange, options: RangeOptions, signal?: AbortSignal): Promise<RangeAnswer> {
     const { limit, revision, ...rest } = options
     const body = { key: base64(range.start), range_end: base64(range.end), ...rest }
     const numbers = { ...(limit && { limit: String(limit) }), ...(revision && { revision: String(revision) }) }
-    return this.#client.call<RangeAnswer>('/kv/range', { ...body, ...numbers })
+    return this.#client.call<RangeAnswer>('/kv/range', { ...body, ...numbers }, signal && { signal })
   }
 
   /** Up to `limit` entries of a range, in pages of one revision; `count` is of all in the range. */

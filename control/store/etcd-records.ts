@@ -79,24 +79,26 @@ export class EtcdRecords implements RecordStore {
     const { client, keys, reader } = this.#deps
     const range = keys.records(bucket)
     const known = new Set<string>()
-    while (!signal.aborted && !client.closing.aborted) {
-      const { items, revision } = await reader.entries(range)
-      const present = items.map((entry) => this.#recordOf(bucket, entry))
-      for (const record of changesTo(known, present)) {
-        if (signal.aborted || client.closing.aborted) return
-        yield record
-      }
+    const ends = AbortSignal.any([signal, client.closing])
+    while (!ends.aborted) {
       try {
+        const { items, revision } = await reader.entries(range)
+        const present = items.map((entry) => this.#recordOf(bucket, entry))
+        for (const record of changesTo(known, present)) {
+          if (ends.aborted) return
+          yield record
+        }
         for await (const events of watchRange(client, { range, revision, previous: false }, signal)) {
           for (const { type, kv } of events) {
             const key = keys.recordKey(bucket, textOf(kv.key))
             if (type === 'DELETE') known.delete(key)
             else known.add(key)
-            if (signal.aborted || client.closing.aborted) return
+            if (ends.aborted) return
             yield { key, value: type === 'DELETE' ? undefined : entryOf(kv).value }
           }
         }
       } catch (error: unknown) {
+        if (ends.aborted) return
         // compacted while nobody could be reached: only the last values count
         if (!(error instanceof MeshError && error.code === 'RESOURCE_CONFLICT')) throw error
       }

@@ -21,13 +21,19 @@ export async function* watchObjects(
   fromRevision: number,
   signal: AbortSignal,
 ): AsyncGenerator<StoreEvent> {
-  if (signal.aborted || client.closing.aborted) return
   const range = keys.objects(filter)
-  // etcd would wait for a revision that is ahead, and drop the deletions of the one that it was compacted to
-  if (fromRevision > 0) await reader.range(range, { revision: fromRevision, count_only: true })
+  const ends = AbortSignal.any([signal, client.closing])
+  if (ends.aborted) return
+  try {
+    // etcd would wait for a revision that is ahead, and drop the deletions of the one that it was compacted to
+    if (fromRevision > 0) await reader.range(range, { revision: fromRevision, count_only: true }, ends)
+  } catch (error: unknown) {
+    if (ends.aborted) return
+    throw error
+  }
   for await (const events of watchRange(client, { range, revision: fromRevision, previous: true }, signal)) {
     for (const event of events) {
-      if (signal.aborted || client.closing.aborted) return
+      if (ends.aborted) return
       const key = keys.objectKey(textOf(event.kv.key))
       if (range.exact || fits(key, filter)) yield eventOf(event, keys)
     }

@@ -46,7 +46,7 @@ export class EtcdWriter {
   async write(writes: readonly EtcdWrite[]): Promise<Written> {
     const id = randomBytes(12).toString('base64url')
     const trace: CallTrace = { unknown: false }
-    const answer = await this.#client.call<TxnAnswer>('/kv/txn', this.#transaction(writes, id), trace)
+    const answer = await this.#client.call<TxnAnswer>('/kv/txn', this.#transaction(writes, id), { trace })
     if (answer.succeeded === true) return this.#done(revisionOf(answer))
     const found = (answer.responses ?? []).map(({ response_range: range }) => entryIn(range))
     if (trace.unknown) {
