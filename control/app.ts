@@ -2,7 +2,6 @@
 // cli/commands/control.ts and by tests. Everything that it knows is in the state directory: it may be killed at any time.
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
 import { MeshError } from '../core/base/errors.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
 import type { HostPort } from '../core/base/parsers.ts'
@@ -28,9 +27,9 @@ import type { FeedPlace } from './replicas/registry.ts'
 import { Replica } from './replicas/replica.ts'
 import { Reports } from './reports.ts'
 import { controlRoutes } from './routes.ts'
-import { openAuthority, openSecrets } from './secrets.ts'
-import { privateDirectory } from './state-files.ts'
-import { openSqliteStore } from './store/sqlite.ts'
+import { openAuthority, openAuthority, openSecrets, openSecrets } from './secrets.ts'
+import { privateDirectory, privateDirectory } from './state-files.ts'
+import { openStore } from './store/open.ts'
 import { Tokens } from './tokens.ts'
 import { VipAllocator, vipRanges } from './vips.ts'
 
@@ -85,7 +84,7 @@ async function assemble(
 ): Promise<Omit<Control, 'close'>> {
   const stateDir = await privateDirectory(config.stateDir)
   await warmThreadPool()
-  const store = await openSqliteStore(join(stateDir, 'store.sqlite'))
+  const store = await openStore(config, stateDir, log)
   opened.defer(() => store.close())
   const secrets = await openSecrets(config, stateDir, store)
   const authority = await openAuthority(config, secrets.keys, store, log)
