@@ -27,8 +27,8 @@ import type { FeedPlace } from './replicas/registry.ts'
 import { Replica } from './replicas/replica.ts'
 import { Reports } from './reports.ts'
 import { controlRoutes } from './routes.ts'
-import { openAuthority, openAuthority, openSecrets, openSecrets } from './secrets.ts'
-import { privateDirectory, privateDirectory } from './state-files.ts'
+import { openAuthority, openSecrets } from './secrets.ts'
+import { privateDirectory } from './state-files.ts'
 import { openStore } from './store/open.ts'
 import { Tokens } from './tokens.ts'
 import { VipAllocator, vipRanges } from './vips.ts'
@@ -107,7 +107,12 @@ async function assemble(
   const session = { authority, hosts, tokens, reports, deltas, publisher, log, feeds }
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(secrets.token, stateDir)
-  const routes = controlRoutes({ ...session, resources, session: (host) => replica?.session(host) })
+  const routes = controlRoutes({
+    ...session,
+    resources,
+    replicas: () => replica?.all ?? [],
+    session: (host) => replica?.session(host),
+  })
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({
     store,
