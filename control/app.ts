@@ -2,7 +2,6 @@
 // cli/commands/control.ts and by tests. Everything that it knows is in the state directory: it may be killed at any time.
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
 import { MeshError } from '../core/base/errors.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
 import type { HostPort } from '../core/base/parsers.ts'
@@ -30,7 +29,7 @@ import { Reports } from './reports.ts'
 import { controlRoutes } from './routes.ts'
 import { openAuthority, openSecrets } from './secrets.ts'
 import { privateDirectory } from './state-files.ts'
-import { openSqliteStore } from './store/sqlite.ts'
+import { openStore } from './store/open.ts'
 import { Tokens } from './tokens.ts'
 import { VipAllocator, vipRanges } from './vips.ts'
 
@@ -85,7 +84,7 @@ async function assemble(
 ): Promise<Omit<Control, 'close'>> {
   const stateDir = await privateDirectory(config.stateDir)
   await warmThreadPool()
-  const store = await openSqliteStore(join(stateDir, 'store.sqlite'))
+  const store = await openStore(config, stateDir, log)
   opened.defer(() => store.close())
   const secrets = await openSecrets(config, stateDir, store)
   const authority = await openAuthority(config, secrets.keys, store, log)
@@ -108,7 +107,12 @@ async function assemble(
   const session = { authority, hosts, tokens, reports, deltas, publisher, log, feeds }
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(secrets.token, stateDir)
-  const routes = controlRoutes({ ...session, resources, session: (host) => replica?.session(host) })
+  const routes = controlRoutes({
+    ...session,
+    resources,
+    replicas: () => replica?.all ?? [],
+    session: (host) => replica?.session(host),
+  })
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({
     store,

@@ -2,10 +2,11 @@
 // store nobody else can open leads always, and nobody else is there. Opened by app.ts.
 import { randomUUID } from 'node:crypto'
 import type { Logger } from '../../core/base/log.ts'
+import type { ReplicaStatus } from '../../core/model/mesh-status.ts'
 import type { SessionStatus } from '../feed/session.ts'
 import type { RecordStore } from '../store/store.ts'
 import { Leadership } from './leadership.ts'
-import { type FeedPlace, Registry, type ReplicaRecord } from './registry.ts'
+import { type FeedPlace, Registry } from './registry.ts'
 
 export interface ReplicaOptions {
   readonly records: RecordStore
@@ -45,11 +46,11 @@ export class Replica {
   }
 
   /** Every replica that is alive, and who leads. */
-  get all(): readonly (ReplicaRecord & { readonly leads: boolean })[] {
+  get all(): readonly ReplicaStatus[] {
     const { feed, api, build } = this.#options
-    const replicas = this.#registry?.replicas ?? [{ id: this.id, feed, api, build, beat: 0 }]
+    const replicas = this.#registry?.replicas ?? [{ id: this.id, feed, api, build }]
     const leader = this.#leadership === undefined ? this.id : this.#leadership.holder
-    return replicas.map((replica) => ({ ...replica, leads: replica.id === leader }))
+    return replicas.map(({ id, feed, api, build }) => ({ id, feed, api, build, leads: id === leader }))
   }
 
   /** A connected host's session, on whichever replica. */

@@ -49,7 +49,7 @@ export interface FeedTiming {
 const defaultTiming: FeedTiming = {
   handshakeMs: 10_000,
   // a replica whose machine vanished is left within five seconds
-  pingMs: 1500,
+  pingMs: 1200,
   retryBaseMs: 200,
   retryMaxMs: 10_000,
   stableMs: 10_000,
