@@ -2,8 +2,9 @@
 // from, and what of it changed since it was last asked. Used by compiler.ts only.
 import { isDeepStrictEqual } from 'node:util'
 import type { Condition } from '../../core/model/resource.ts'
-import type { CompiledKey, CompiledKind, CompiledResource } from '../../core/model/types.ts'
+import type { CompiledKey, CompiledResource } from '../../core/model/types.ts'
 import type { Finding } from './conditions.ts'
+import { inSendingOrder } from './sending-order.ts'
 import type { Result, Unit } from './unit.ts'
 
 interface Emitted {
@@ -19,9 +20,6 @@ interface Contribution {
   readonly findings: readonly Finding[]
 }
 
-/** Policies before the workloads that name them. */
-const kindOrder: Readonly<Record<CompiledKind, number>> = { Mesh: 0, Authorization: 1, Service: 2, Workload: 3 }
-
 export class Outcome {
   readonly #emitted = new Map<string, Emitted>()
   /** What was emitted under a key when resources were last taken. */
@@ -36,7 +34,7 @@ export class Outcome {
   }
 
   get resources(): readonly CompiledResource[] {
-    return inOrder([...this.#emitted.values()].map(({ resource }) => resource))
+    return inSendingOrder([...this.#emitted.values()].map(({ resource }) => resource))
   }
 
   get conditions(): ReadonlyMap<string, readonly Condition[]> {
@@ -80,7 +78,7 @@ export class Outcome {
       for (const emitted of [before, after]) if (emitted?.unit !== undefined) owners.add(emitted.unit.key)
     }
     this.#before.clear()
-    return { upserts: inOrder(upserts), removes, owners }
+    return { upserts: inSendingOrder(upserts), removes, owners }
   }
 
   /**
@@ -131,10 +129,6 @@ export class Outcome {
 function byRule(a: Contribution, b: Contribution): number {
   if (a.unit.rank !== b.unit.rank) return a.unit.rank - b.unit.rank
   return a.order < b.order ? -1 : 1
-}
-
-function inOrder(resources: CompiledResource[]): readonly CompiledResource[] {
-  return resources.sort((a, b) => kindOrder[a.kind] - kindOrder[b.kind])
 }
 
 function keyText({ kind, key }: CompiledKey): string {

@@ -117,8 +117,8 @@ export class StatusWriter {
     }
     const { group, kind } = keyOf(object)
     if (!hasConditions(kind, group)) return touched && references.set(object)
-    const waits = touched && !isQuiet(kind)
-    const changed = waits ? { version, since: this.#now() } : { version: held?.version ?? version, since: held?.since }
+    const waits = touched && !isQuiet(kind) && (held !== undefined || !isProgrammed(object))
+    const changed = waits ? { version, since: this.#now() } : { version: held?.version ?? 0, since: held?.since }
     this.#known.set(key, { object, conditions: conditions ?? held?.conditions ?? [], ...changed })
     this.#due.add(key)
     if (waits) this.#waiting.add(key)
@@ -223,4 +223,14 @@ export class StatusWriter {
 /** What was said of an earlier generation stands until there is something to say of this one; its observedGeneration tells. */
 function earlierProgrammed({ status }: MeshObject): readonly Condition[] {
   return (status?.conditions ?? []).filter(({ type }) => type === 'Programmed')
+}
+
+/** As an earlier control plane has written: it is in force, and has not changed since. */
+function isProgrammed({ status, metadata }: MeshObject): boolean {
+  return (status?.conditions ?? []).some(
+    (condition) =>
+      condition.type === 'Programmed' &&
+      condition.status === 'True' &&
+      condition.observedGeneration === metadata.generation,
+  )
 }

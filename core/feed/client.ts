@@ -206,7 +206,7 @@ export class FeedClient extends EventEmitter<FeedEvents> {
     this.#connection = connection
     const resume = this.#options.resume()
     const { host, build } = this.#options
-    connection.send({ type: 'hello', host, build, ...(resume === undefined ? {} : { resume }) })
+    connection.send({ type: 'hello', host, build, packs: true, ...(resume === undefined ? {} : { resume }) })
     const late = setTimeout(() => {
       if (!this.#welcomed) connection.fail(new MeshError('FEED_CLOSED', 'the control plane sent no welcome in time'))
     }, this.#timing.handshakeMs)
@@ -236,6 +236,7 @@ export class FeedClient extends EventEmitter<FeedEvents> {
       parse: parseControlMessage,
       onMessage: (message) => this.#receive(message),
       onClose: (error) => end(error ?? new MeshError('FEED_CLOSED', 'the control plane closed the connection')),
+      packs: true,
       pingMs,
     })
   }

@@ -28,6 +28,8 @@ export type AgentMessage =
       readonly build: string
       /** The state that the agent holds; absent on a first start. */
       readonly resume?: { readonly epoch: string; readonly version: number }
+      /** Whether the agent takes packed messages (packing.ts). */
+      readonly packs?: boolean
     }
   /** Answer to `resync`: digest of every resource held, keyed `Kind/key`, so that only differences are sent. */
   | { readonly type: 'digests'; readonly digests: Readonly<Record<string, string>> }

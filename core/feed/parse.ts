@@ -51,7 +51,10 @@ const certificate = object({ id: count, chain: pem, bundle: pem })
 const certificateError = object({ id: count, code: text(64, 1), reason: longText, retryable: boolean })
 
 const agentMessage = tagged({
-  hello: object({ host: name, build: text(256) }, { resume: object({ epoch: text(128, 1), version: count }) }),
+  hello: object(
+    { host: name, build: text(256) },
+    { resume: object({ epoch: text(128, 1), version: count }), packs: boolean },
+  ),
   digests: object({ digests: record(text(256, 1), maxResources) }),
   workloads: object({ workloads: list(workloadReport, maxWorkloads) }),
   ack: object({ epoch: text(128, 1), version: count, refused }),
