@@ -10,6 +10,7 @@ import { version } from '../version.ts'
 import { agentProcess } from './agent.ts'
 import { analyzeCommand } from './analyze.ts'
 import { applyCommand } from './apply.ts'
+import { contextCommand } from './context.ts'
 import { controlProcess } from './control.ts'
 import { daemonProcess } from './daemon.ts'
 import { deleteCommand } from './delete.ts'
@@ -40,6 +41,7 @@ const commands = [
   agentProcess.command,
   daemonProcess.command,
   kubeconfigCommand,
+  contextCommand,
   labCommand,
   demoCommand,
   versionCommand,
