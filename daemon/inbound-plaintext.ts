@@ -4,13 +4,13 @@ import type { Socket } from 'node:net'
 import { MeshError } from '../core/base/errors.ts'
 import { capturePorts } from '../core/model/ports.ts'
 import { formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
+import { localEnd, remoteEnd } from '../core/net/sys-ends.ts'
 import { permit, toApplication } from './admission.ts'
 import { carry, originalOf, watchClient } from './carry.ts'
 import { type ConnectionFacts, resetStream } from './connections.ts'
 import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
-import { localEnd, remoteEnd } from './sockets.ts'
 
 /** Serves one accepted socket to its end. Never rejects. */
 export async function handleInboundPlaintext(plane: Plane, served: Served, client: Socket): Promise<void> {

@@ -4,15 +4,9 @@ import net from 'node:net'
 import { MeshError } from '../core/base/errors.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
 import { marks } from '../core/model/ports.ts'
-import { canonicalAddress, familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
-import {
-  boundSocket,
-  closeDescriptor,
-  NetworkNamespace,
-  originalDestination,
-  tcpListener,
-  tcpSocket,
-} from '../core/net/sys.ts'
+import { familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
+import { boundSocket, closeDescriptor, NetworkNamespace, tcpListener, tcpSocket } from '../core/net/sys.ts'
+import { originalDestination } from '../core/net/sys-ends.ts'
 
 export interface ListenAt {
   /** `0.0.0.0` or `::`. */
@@ -41,21 +35,6 @@ export interface Sockets {
   connectTcp(request: ConnectRequest): Promise<net.Socket>
   /** Where a redirected connection was going; undefined where nothing redirected it. */
   originalDestination(socket: net.Socket): SocketAddress | undefined
-}
-
-/** The other end of a socket; undefined once it is gone. */
-export function remoteEnd(socket: net.Socket): SocketAddress | undefined {
-  return endOf(socket.remoteAddress, socket.remotePort)
-}
-
-/** This end of a socket; undefined once it is closed. */
-export function localEnd(socket: net.Socket): SocketAddress | undefined {
-  return endOf(socket.localAddress, socket.localPort)
-}
-
-function endOf(address: string | undefined, port: number | undefined): SocketAddress | undefined {
-  const canonical = address === undefined ? undefined : canonicalAddress(address)
-  return canonical === undefined || port === undefined ? undefined : { address: canonical, port }
 }
 
 export function sameEnd(a: SocketAddress, b: SocketAddress): boolean {
