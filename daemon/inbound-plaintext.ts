@@ -4,7 +4,6 @@ import type { Socket } from 'node:net'
 import { MeshError } from '../core/base/errors.ts'
 import { capturePorts } from '../core/model/ports.ts'
 import { formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
-import { localEnd, remoteEnd } from '../core/net/sys-ends.ts'
 import { permit, toApplication } from './admission.ts'
 import { carry, originalOf, watchClient } from './carry.ts'
 import { type ConnectionFacts, resetStream } from './connections.ts'
@@ -14,8 +13,8 @@ import type { Served } from './served.ts'
 
 /** Serves one accepted socket to its end. Never rejects. */
 export async function handleInboundPlaintext(plane: Plane, served: Served, client: Socket): Promise<void> {
-  const source = remoteEnd(client)
-  const local = localEnd(client)
+  const source = plane.sockets.remoteEnd(client)
+  const local = plane.sockets.localEnd(client)
   if (source === undefined || local === undefined) return resetStream(client)
   const { destination, direct } = originalOf(plane, client, local)
   const facts: ConnectionFacts = { direction: 'inbound-plaintext', owner: served, source, destination }

@@ -8,7 +8,6 @@ import type { TunnelKey } from '../core/hbone/types.ts'
 import { capturePorts } from '../core/model/ports.ts'
 import type { Workload } from '../core/model/types.ts'
 import { familyOf, formatSocketAddress, isLoopback, type SocketAddress } from '../core/net/address.ts'
-import { localEnd, remoteEnd } from '../core/net/sys-ends.ts'
 import { carry, originalOf, watchClient } from './carry.ts'
 import { type Connection, type ConnectionFacts, resetStream } from './connections.ts'
 import type { Plane } from './plane.ts'
@@ -56,8 +55,8 @@ const patienceMs = 3_000
 
 /** Serves one accepted socket to its end. Never rejects. */
 export async function handleOutbound(plane: Plane, served: Served, client: Socket): Promise<void> {
-  const source = remoteEnd(client)
-  const local = localEnd(client)
+  const source = plane.sockets.remoteEnd(client)
+  const local = plane.sockets.localEnd(client)
   if (source === undefined || local === undefined) return resetStream(client)
   const { destination, direct } = originalOf(plane, client, local)
   const facts: ConnectionFacts = { direction: 'outbound', owner: served, source, destination }

@@ -6,7 +6,7 @@ import type { LocalWorkload } from '../core/feed/handoff.ts'
 import { marks } from '../core/model/ports.ts'
 import { familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
 import { boundSocket, closeDescriptor, NetworkNamespace, tcpListener, tcpSocket } from '../core/net/sys.ts'
-import { originalDestination } from '../core/net/sys-ends.ts'
+import { localEnd, originalDestination, remoteEnd } from '../core/net/sys-ends.ts'
 
 export interface ListenAt {
   /** `0.0.0.0` or `::`. */
@@ -33,6 +33,10 @@ export interface Sockets {
   listen(workload: LocalWorkload, at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<net.Server>
   /** Resolves once connected. Rejects with CONNECT_FAILED, or with the signal's reason. */
   connectTcp(request: ConnectRequest): Promise<net.Socket>
+  /** The other end of a socket; undefined once it is gone. */
+  remoteEnd(socket: net.Socket): SocketAddress | undefined
+  /** This end of a socket; undefined once it is closed. */
+  localEnd(socket: net.Socket): SocketAddress | undefined
   /** Where a redirected connection was going; undefined where nothing redirected it. */
   originalDestination(socket: net.Socket): SocketAddress | undefined
 }
@@ -192,6 +196,14 @@ export class NamespaceSockets implements Sockets {
     } catch (error: unknown) {
       throw connectError(to, error)
     }
+  }
+
+  remoteEnd(socket: net.Socket): SocketAddress | undefined {
+    return remoteEnd(socket)
+  }
+
+  localEnd(socket: net.Socket): SocketAddress | undefined {
+    return localEnd(socket)
   }
 
   originalDestination(socket: net.Socket): SocketAddress | undefined {
