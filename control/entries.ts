@@ -29,6 +29,11 @@ export class EntryIndex implements StoreListener {
     return [...(this.#byHost.get(host)?.values() ?? [])].filter(isReported)
   }
 
+  /** Hosts on which there are any. */
+  hosts(): readonly string[] {
+    return [...this.#byHost.keys()].filter((host) => host !== '' && this.reportedBy(host).length > 0)
+  }
+
   /** All that say they are on a host. */
   onHost(host: string): readonly MeshObject[] {
     return [...(this.#byHost.get(host)?.values() ?? [])]

@@ -2,7 +2,7 @@
 // API server has authenticated the caller.
 import { MeshError } from '../core/base/errors.ts'
 import { integer, list, object, text } from '../core/feed/shape.ts'
-import type { HostStatus, MeshStatus, WorkloadStatus } from '../core/model/mesh-status.ts'
+import type { HostStatus, MeshStatus, ReplicaStatus, WorkloadStatus } from '../core/model/mesh-status.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 import { ApiError } from './api/errors.ts'
 import type { ApiRequest, Handler } from './api/request.ts'
@@ -26,7 +26,8 @@ export interface RoutesDeps {
   readonly entries: EntryIndex
   readonly deltas: DeltaLog
   readonly publisher: { readonly revision: number }
-  /** Of a connected host. */
+  readonly replicas: () => readonly ReplicaStatus[]
+  /** Of a connected host, on whichever replica. */
   readonly session: (host: string) => SessionStatus | undefined
 }
 
@@ -81,6 +82,7 @@ async function meshStatus(deps: RoutesDeps): Promise<MeshStatus> {
     version: deltas.version,
     revision: deps.publisher.revision,
     certificateAuthority: { rootFingerprint, issuingNotAfter: new Date(issuingNotAfter).toISOString() },
+    replicas: deps.replicas(),
     hosts: hosts.map((record) => hostStatus(record, deps.session(record.host), deps)),
   }
 }

@@ -34,6 +34,10 @@ export interface SessionDeps {
   readonly deltas: DeltaLog
   readonly encoded: EncodedDeltas
   readonly publisher: Publisher
+  /** Where this feed and those of other replicas are. */
+  readonly feeds: () => readonly { readonly host: string; readonly port: number }[]
+  /** Called when what a host has acknowledged may have changed. */
+  readonly acknowledged: () => void
   readonly log: Logger
 }
 
@@ -110,6 +114,7 @@ export class FeedSession {
     clearTimeout(this.#expiry)
     this.#stopFollowing()
     await this.#serial.idle()
+    this.#deps.acknowledged()
   }
 
   #armExpiry(): void {
@@ -173,7 +178,8 @@ export class FeedSession {
     this.#packs = message.packs === true
     await publisher.ready
     const { trustDomain, bundle } = authority
-    this.#connection.send({ type: 'welcome', host: this.#host.host, trustDomain, bundle })
+    const controls = this.#deps.feeds()
+    this.#connection.send({ type: 'welcome', host: this.#host.host, trustDomain, bundle, controls })
     const { resume } = message
     if (resume === undefined) return this.#send(this.#deps.encoded.full())
     if (resume.epoch === deltas.epoch) {
@@ -181,6 +187,7 @@ export class FeedSession {
       const delta = this.#deps.encoded.since(resume.version)
       if (delta !== undefined) {
         this.#acked = { version: resume.version, refused: [] }
+        this.#deps.acknowledged()
         return this.#send(delta)
       }
     }
@@ -238,6 +245,7 @@ export class FeedSession {
     const refused = message.refused.slice(0, maxRefusedKept)
     const isNews = !isDeepStrictEqual(refused, this.#acked.refused)
     this.#acked = { version: message.version, refused }
+    this.#deps.acknowledged()
     if (refused.length === 0 || !isNews) return
     const count = message.refused.length
     this.#deps.log.warn({ host: this.#host.host, count, refused: refused.slice(0, 20) }, 'a host refused resources')

@@ -8,6 +8,7 @@ import { anyObject, boolean, integer, list, object, record, type Shape, tagged, 
 
 const maxResources = 1_000_000
 const maxWorkloads = 10_000
+const maxControls = 100
 const name = text(253, 1)
 const longText = text(4096)
 const pem = text(256 * 1024, 1)
@@ -62,7 +63,10 @@ const agentMessage = tagged({
 })
 
 const controlMessage = tagged({
-  welcome: object({ host: name, trustDomain: text(255, 1), bundle: pem }),
+  welcome: object(
+    { host: name, trustDomain: text(255, 1), bundle: pem },
+    { controls: list(object({ host: name, port }), maxControls) },
+  ),
   resync: object({}),
   delta: object({ delta }),
   bundle: object({ bundle: pem }),

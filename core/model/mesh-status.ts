@@ -9,7 +9,20 @@ export interface MeshStatus {
   /** The store's revision (`resourceVersion`) up to which the model reflects it: `version` where that changed the model, else more. */
   readonly revision: number
   readonly certificateAuthority: { readonly rootFingerprint: string; readonly issuingNotAfter: string }
+  readonly replicas: readonly ReplicaStatus[]
   readonly hosts: readonly HostStatus[]
+}
+
+/** A control plane process. */
+export interface ReplicaStatus {
+  readonly id: string
+  /** Where hosts reach it. */
+  readonly feed: readonly { readonly host: string; readonly port: number }[]
+  /** URL. */
+  readonly api: string
+  readonly build: string
+  /** Whether it does what only one may. */
+  readonly leads: boolean
 }
 
 export interface HostStatus {
