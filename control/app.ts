@@ -25,6 +25,7 @@ import { ConditionWriter } from './publish/conditions.ts'
 import { DeltaLog } from './publish/delta-log.ts'
 import { Publisher } from './publish/publisher.ts'
 import { Reports } from './reports.ts'
+import { explainRoutes } from './routes/explain.ts'
 import { controlRoutes } from './routes.ts'
 import { privateDirectory } from './state-files.ts'
 import { openSqliteStore } from './store/sqlite.ts'
@@ -104,7 +105,10 @@ async function assemble(
   const session = { authority, hosts, tokens, reports, deltas, publisher, log }
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(stateDir)
-  const routes = controlRoutes({ ...session, resources, session: (host) => feed.status(host) })
+  const routes = {
+    ...controlRoutes({ ...session, resources, session: (host) => feed.status(host) }),
+    ...explainRoutes({ resources, deltas, ask: feed.explain.bind(feed) }),
+  }
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({
     store,

@@ -2,9 +2,11 @@
 // Opened by FeedServer after the host is authenticated.
 import { asMeshError, errorCodes, MeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
+import { Asked } from '../../core/feed/asked.ts'
 import type { FeedConnection } from '../../core/feed/connection.ts'
 import type { AgentMessage, ControlMessage, WorkloadReport } from '../../core/feed/messages.ts'
 import { parseIdentity } from '../../core/identity/spiffe.ts'
+import type { ExplainQuestion, LiveView } from '../../core/model/explanation.ts'
 import type { CompiledDelta, RefusedResource } from '../../core/model/types.ts'
 import type { Authority } from '../ca/authority.ts'
 import type { HostRecord, Hosts } from '../hosts.ts'
@@ -19,6 +21,8 @@ const maxBufferedBytes = 1024 * 1024
 const maxQueuedMessages = 1024
 /** Characters; one message is always taken. */
 const maxQueuedSize = 64 * 1024 * 1024
+/** How long `explain --live` waits for a host. */
+const agentAnswerMs = 5_000
 const longestTimerMs = 2 ** 31 - 1
 
 export interface SessionDeps {
@@ -54,6 +58,8 @@ export class FeedSession {
   readonly #host: HostRecord
   readonly #connection: FeedConnection<AgentMessage, ControlMessage>
   readonly #serial = new Serial()
+  readonly #asked = new Asked('the agent', agentAnswerMs)
+  readonly #gone = new AbortController()
   readonly #connectedAt = Date.now()
   readonly #stopFollowing: () => void
   readonly #certificateEnds: number
@@ -63,6 +69,7 @@ export class FeedSession {
   #queuedSize = 0
   #refused = false
   #build = ''
+  #features: readonly string[] = []
   #writing = false
   #acked: { readonly version: number; readonly refused: readonly RefusedResource[] } = { version: 0, refused: [] }
   #placement: Placement = { accepted: [], refused: [] }
@@ -97,9 +104,19 @@ export class FeedSession {
     this.#connection.close(error.message, 1000)
   }
 
+  /** What the host's daemon would do. Rejects with FEED_PROTOCOL for an agent that cannot be asked, ABORTED for a silent one. */
+  async explain(question: ExplainQuestion, signal: AbortSignal): Promise<LiveView> {
+    if (!this.#features.includes('explain')) {
+      throw new MeshError('FEED_PROTOCOL', 'the agent is of an older version, which cannot be asked')
+    }
+    const either = AbortSignal.any([signal, this.#gone.signal])
+    return await this.#asked.ask(question, (message) => this.#connection.send(message), either)
+  }
+
   /** The connection ended. Resolves once what the agent had said before is dealt with. */
   async ended(): Promise<void> {
     clearTimeout(this.#expiry)
+    this.#gone.abort()
     this.#stopFollowing()
     await this.#serial.idle()
   }
@@ -147,6 +164,9 @@ export class FeedSession {
         return this.#ack(message)
       case 'csr':
         return this.#csr(message)
+      case 'explained':
+      case 'explain-failed':
+        return this.#asked.settle(message)
       case 'bye':
         this.#connection.close('bye', 1000)
     }
@@ -162,6 +182,7 @@ export class FeedSession {
       )
     }
     this.#build = message.build
+    this.#features = message.features ?? []
     await publisher.ready
     const { trustDomain, bundle } = authority
     this.#connection.send({ type: 'welcome', host: this.#host.host, trustDomain, bundle })
