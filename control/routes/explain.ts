@@ -90,8 +90,8 @@ function questionOf({ url }: ApiRequest): ExplainQuestion {
   }
   const one = (name: string): string | undefined => {
     const text = url.searchParams.get(name) ?? ''
-    if (text.length > maxTextLength)
-      throw new ApiError('BadRequest', `${name} is longer than ${maxTextLength} characters`)
+    const most = name === 'namespace' ? maxNamespaceLength : maxTextLength
+    if (text.length > most) throw new ApiError('BadRequest', `${name} is longer than ${most} characters`)
     return text === '' ? undefined : text
   }
   const [source, destination] = [one('source'), one('destination')]
