@@ -50,7 +50,14 @@ export type AgentMessage =
   | { readonly type: 'bye'; readonly reason: string }
 
 export type ControlMessage =
-  | { readonly type: 'welcome'; readonly host: string; readonly trustDomain: string; readonly bundle: string }
+  | {
+      readonly type: 'welcome'
+      readonly host: string
+      readonly trustDomain: string
+      readonly bundle: string
+      /** Where the feeds of all replicas are that this one knows of. */
+      readonly controls?: readonly { readonly host: string; readonly port: number }[]
+    }
   /** The control plane does not know the agent's version: it wants `digests` before it sends a delta. */
   | { readonly type: 'resync' }
   | { readonly type: 'delta'; readonly delta: CompiledDelta }

@@ -9,6 +9,7 @@ import { anyObject, boolean, enumeration, integer, list, object, record, type Sh
 
 const maxResources = 1_000_000
 const maxWorkloads = 10_000
+const maxControls = 100
 const name = text(253, 1)
 const longText = text(4096)
 const pem = text(256 * 1024, 1)
@@ -97,7 +98,10 @@ const agentMessage = tagged({
 })
 
 const controlMessage = tagged({
-  welcome: object({ host: name, trustDomain: text(255, 1), bundle: pem }),
+  welcome: object(
+    { host: name, trustDomain: text(255, 1), bundle: pem },
+    { controls: list(object({ host: name, port }), maxControls) },
+  ),
   resync: object({}),
   delta: object({ delta }),
   bundle: object({ bundle: pem }),
