@@ -32,6 +32,7 @@ import { StatusWriter } from './publish/status-writer.ts'
 import type { FeedPlace } from './replicas/registry.ts'
 import { Replica } from './replicas/replica.ts'
 import { Reports } from './reports.ts'
+import { explainRoutes } from './routes/explain.ts'
 import { controlRoutes } from './routes.ts'
 import { openAuthority, openSecrets } from './secrets.ts'
 import { privateDirectory } from './state-files.ts'
@@ -130,7 +131,10 @@ async function assemble(
   }
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(secrets.token, stateDir)
-  const routes = controlRoutes({ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf })
+  const routes = {
+    ...controlRoutes({ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf }),
+    ...explainRoutes({ resources, deltas, ask: feed.explain.bind(feed) }),
+  }
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({
     store,

@@ -11,6 +11,7 @@ import { asMeshError, MeshError } from '../../core/base/errors.ts'
 import { FeedConnection, maxAgentMessageBytes } from '../../core/feed/connection.ts'
 import type { AgentMessage, ControlMessage } from '../../core/feed/messages.ts'
 import { parseAgentMessage } from '../../core/feed/parse.ts'
+import type { ExplainQuestion, LiveView } from '../../core/model/explanation.ts'
 import { canonicalAddress, type SocketAddress } from '../../core/net/address.ts'
 import { NetworkNamespace, tcpListener } from '../../core/net/sys.ts'
 import type { ServerCertificate, ServerKeyPair } from '../ca/server-certificate.ts'
@@ -106,6 +107,13 @@ export class FeedServer {
       const { code, message } = asMeshError(error, 'STORE_FAILED')
       if (code === 'NODE_UNAUTHORIZED') connected.session.refuse(new MeshError(code, message))
     }
+  }
+
+  /** What the daemon of a host would do. Rejects with FEED_CLOSED where the host is away, else as FeedSession.explain. */
+  async explain(host: string, question: ExplainQuestion, signal: AbortSignal): Promise<LiveView> {
+    const connected = this.#sessions.get(host)
+    if (connected === undefined) throw new MeshError('FEED_CLOSED', 'it is not connected to this control plane')
+    return await connected.session.explain(question, signal)
   }
 
   async close(): Promise<void> {
