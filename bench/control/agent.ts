@@ -3,7 +3,7 @@ import type { WebSocket } from 'ws'
 import { deadline } from '../../core/base/deadline.ts'
 import { dialFeed } from '../../core/feed/dial.ts'
 import type { AgentMessage, ControlMessage, WorkloadReport } from '../../core/feed/messages.ts'
-import { unpack } from '../../core/feed/packing.ts'
+import { packedFeature, unpack } from '../../core/feed/packing.ts'
 import type { CompiledDelta } from '../../core/model/types.ts'
 import { firstMark } from './mesh.ts'
 
@@ -62,7 +62,7 @@ export class SimulatedAgent {
     }
     this.#socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
     this.#socket.on('error', () => undefined)
-    this.#send({ type: 'hello', host: this.#credentials.host, build: 'bench', packs: true })
+    this.#send({ type: 'hello', host: this.#credentials.host, build: 'bench', features: [packedFeature] })
   }
 
   /** Resolves with the control plane's answer. */
