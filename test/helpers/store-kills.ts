@@ -77,7 +77,8 @@ export async function killSqliteWriters(kills: number): Promise<KillFigures> {
   const journal = new Journal()
   const started = performance.now()
   try {
-    for (let round = 0; round < kills && journal.problems.length === 0; round += 1) {
+    for (let round = 0; round < kills; round += 1) {
+      if (journal.problems.length > 0) return figures('sqlite', round, journal, started)
       const writer = new Writer(['sqlite', file, '-', String(round)], journal)
       await writer.begun
       await sleep(Math.random() * 150)
@@ -101,7 +102,8 @@ export async function killEtcd(kills: number): Promise<KillFigures> {
   const store = await openEtcdStore({ endpoints: cluster.endpoints, prefix, deadlineMs: 30_000 })
   let writer: Writer | undefined
   try {
-    for (let kill = 0; kill < kills && journal.problems.length === 0; kill += 1) {
+    for (let kill = 0; kill < kills; kill += 1) {
+      if (journal.problems.length > 0) return figures('etcd', kill, journal, started)
       writer ??= new Writer(['etcd', where, prefix, String(kill)], journal)
       await writer.begun
       await sleep(Math.random() * 150)

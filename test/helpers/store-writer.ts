@@ -1,5 +1,6 @@
 // Writes to a store in several lanes until it is killed (store-kills.ts). Each line says what a lane is about to do or what was
-// acknowledged, so that whoever killed it knows what must be there. Standard output is a pipe: a line is out when `write` returns.
+// acknowledged, so that whoever killed it knows what must be there.
+import { writeSync } from 'node:fs'
 import { openEtcdStore } from '../../control/store/etcd.ts'
 import { openSqliteStore } from '../../control/store/sqlite.ts'
 import type { Store } from '../../control/store/store.ts'
@@ -16,7 +17,8 @@ const store: Store =
     : await openSqliteStore(where)
 
 function say(line: JournalLine): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`)
+  // process.stdout would keep lines to itself while the reader is slow, and lose them with the process
+  writeSync(1, `${JSON.stringify(line)}\n`)
 }
 
 /** `next` is what is to be under the name; undefined nothing. Returns what is known to be there afterwards. */
