@@ -8,10 +8,10 @@ export type Fate = (path: string) => Promise<'pass' | 'lose'>
 export class EtcdProxy {
   fate: Fate = async () => 'pass'
   readonly #server = createServer((incoming, outgoing) => this.#serve(incoming, outgoing))
-  readonly #upstream: URL
+  upstream: URL
 
   private constructor(upstream: URL) {
-    this.#upstream = upstream
+    this.upstream = upstream
   }
 
   static async start(upstream: URL): Promise<EtcdProxy> {
@@ -38,7 +38,7 @@ export class EtcdProxy {
 
   #serve(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const path = incoming.url ?? '/'
-    const target = new URL(path, this.#upstream)
+    const target = new URL(path, this.upstream)
     const sent = request(
       target,
       { method: 'POST', headers: { 'content-type': 'application/json' } },
