@@ -1,5 +1,4 @@
 // Who may use an etcd: certificates of both sides, users and passwords, and how the configuration of `culvert control` opens it.
-import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
 import { controlRows } from '../../control/config.ts'
@@ -126,17 +125,4 @@ t.test('what the configuration cannot mean is refused with the flag', async (t) 
   for (const bad of ['culvert/', '/culvert', '//', '/a,b/']) {
     t.throws(() => parseConfig(controlRows, { flags: { etcdPrefix: bad } }), { code: 'CONFIG_INVALID' }, bad)
   }
-})
-
-t.test('a second control plane on the same state directory is refused', { timeout: 60_000 }, async (t) => {
-  const stateDir = join(t.testdir(), 'state')
-  const { build } = await import('../../control/app.ts')
-  const flags = { stateDir, apiAddress: '127.0.0.1:0', feedAddress: '127.0.0.1:0' }
-  const first = await build(parseConfig(controlRows, { flags }), { log: nullLogger() })
-  t.teardown(() => first.close())
-  const main = join(import.meta.dirname, '../../cli/main.ts')
-  const args = ['control', '--state-dir', stateDir, '--api-address', '127.0.0.1:0', '--feed-address', '127.0.0.1:0']
-  const second = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 50_000 })
-  t.not(second.status, 0)
-  t.match(second.stderr + second.stdout, /another control plane running with the same --state-dir/)
 })

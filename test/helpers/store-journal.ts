@@ -69,18 +69,16 @@ export class Journal {
   /** Compares with the store, and takes over what is found for what was open. */
   async check(store: Store): Promise<void> {
     const { items } = await store.list({})
-    const found = new Map(items.map((stored) => [stored.key.name, stored]))
+    this.checkObjects(items.map(({ key, object, revision }) => ({ name: key.name, value: piece(object), revision })))
+    await this.#checkPairs(store)
+  }
+
+  checkObjects(items: readonly { readonly name: string; readonly value: string; readonly revision: number }[]): void {
+    const found = new Map(items.map((item) => [item.name, item]))
     for (const name of found.keys()) if (!this.#expected.has(name)) this.problems.push(`${name}: nobody wrote it`)
     for (const [name, expected] of this.#expected) {
-      if (name.startsWith(pairPrefix)) continue
-      const stored = found.get(name)
-      this.#compare(
-        name,
-        expected,
-        stored === undefined ? null : { value: piece(stored.object), revision: stored.revision },
-      )
+      if (!name.startsWith(pairPrefix)) this.#compare(name, expected, found.get(name) ?? null)
     }
-    await this.#checkPairs(store)
   }
 
   async #checkPairs(store: Store): Promise<void> {
