@@ -79,6 +79,16 @@ export const controlRows = {
     '10000',
     'revisions that etcd keeps at least, of all that use it; older ones are compacted; unlimited leaves that to etcd',
   ),
+  caKeyFile: optionalRow(
+    path,
+    'file with the key (any text of 16 characters or more) that seals the signing keys, which are then kept in the store; replicas need the same',
+  ),
+  caPassphrase: optionalRow(string, 'the same as a passphrase; better given in CULVERT_CA_PASSPHRASE than as a flag'),
+  feedAdvertise: row(
+    list(hostPort),
+    '',
+    'where hosts reach the feed of this replica, for hosts that are connected to another one; the feed address where that is no wildcard',
+  ),
   config: optionalRow(path, 'directory of *.yaml, *.yml and *.json resources that are applied and followed'),
   apiAddress: row(hostPort, '127.0.0.1:15010', 'IP address and port of the API'),
   apiNames: row(
