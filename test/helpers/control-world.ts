@@ -80,6 +80,7 @@ export async function api(
       },
       (response) => {
         const chunks: Buffer[] = []
+        response.on('error', reject)
         response.on('data', (chunk: Buffer) => chunks.push(chunk))
         response.on('end', () => {
           const text = Buffer.concat(chunks).toString()
