@@ -254,6 +254,103 @@ export const storeConformance: readonly ConformanceCase[] = [
     },
   },
   {
+    name: 'pages at one revision are the list as it was, whatever is written meanwhile',
+    async run(t, { store }) {
+      const names = ['a', 'b', 'c', 'd', 'e', 'f']
+      for (const name of names) await store.create(keyOf(name), objectOf(name, 'old'))
+      const first = await store.list({ kind: 'Service' }, { limit: 2 })
+      t.strictSame([first.more, first.remaining], [true, 4])
+      await store.delete(keyOf('b'), undefined)
+      await store.delete(keyOf('c'), undefined)
+      await store.create(keyOf('c'), objectOf('c', 'new'))
+      await store.update(keyOf('d'), objectOf('d', 'new'), undefined)
+      await store.update(keyOf('d'), objectOf('d', 'newer'), undefined)
+      await store.create(keyOf('cc'), objectOf('cc', 'new'))
+      await store.delete(keyOf('f'), undefined)
+      const items = [...first.items]
+      let page = first
+      while (page.more) {
+        page = await store.list({ kind: 'Service' }, { limit: 2, after: items.at(-1)!.key, revision: first.revision })
+        t.equal(page.revision, first.revision)
+        items.push(...page.items)
+      }
+      t.strictSame(
+        items.map(({ key, object }) => `${key.name} ${object.spec?.['value']}`),
+        names.map((name) => `${name} old`),
+      )
+      for (const { object, revision } of items) t.equal(object.metadata.resourceVersion, String(revision))
+      t.ok(items.every(({ revision }, index) => index === 0 || revision > items[index - 1]!.revision))
+      const now = await store.list({ kind: 'Service' }, { limit: 5 })
+      t.strictSame(
+        now.items.map(({ key, object }) => `${key.name} ${object.spec?.['value']}`),
+        ['a old', 'c new', 'cc new', 'd newer', 'e old'],
+      )
+      t.strictSame([now.more, now.remaining], [false, 0])
+    },
+  },
+  {
+    name: 'a page at a compacted revision, or at one ahead, is RESOURCE_CONFLICT',
+    async run(t, { store }) {
+      const { revision: early } = await store.create(keyOf('a'), objectOf('a'))
+      for (let index = 0; index < 40; index += 1) await store.update(keyOf('a'), objectOf('a', `${index}`), undefined)
+      const { revision } = await store.list({})
+      t.equal(await codeOf(store.list({}, { revision: early })), 'RESOURCE_CONFLICT')
+      t.equal(await codeOf(store.list({}, { revision: revision + 1 })), 'RESOURCE_CONFLICT')
+      t.equal((await store.list({}, { revision: revision - 1 })).items[0]?.object.spec?.['value'], '38')
+    },
+  },
+  {
+    name: 'of many swaps of a record at once exactly one wins, and a deleted one is another',
+    async run(t, { store: { records } }) {
+      const race = (revision: number) =>
+        Promise.all(Array.from({ length: 10 }, (_, index) => records.swap('locks', 'a', { index }, revision)))
+      const created = (await race(0)).filter((swapped) => swapped !== undefined)
+      t.equal(created.length, 1)
+      const entry = await records.entry('locks', 'a')
+      t.equal(entry?.revision, created[0]?.revision)
+      const changed = (await race(entry!.revision)).filter((swapped) => swapped !== undefined)
+      t.equal(changed.length, 1)
+      t.ok(changed[0]!.revision > created[0]!.revision)
+      await records.delete('locks', 'a')
+      t.equal(await records.swap('locks', 'a', 1, changed[0]!.revision), undefined)
+      t.equal(await records.entry('locks', 'a'), undefined)
+      t.ok((await records.swap('locks', 'a', 2, 0))!.revision > changed[0]!.revision)
+      t.equal(await records.get('locks', 'a'), 2)
+    },
+  },
+  {
+    name: 'many records are put at once or not at all',
+    async run(t, { store: { records } }) {
+      await records.putAll('vips', [
+        { key: '10.0.0.1', value: 'a' },
+        { key: '2001:2::1', value: 'b' },
+      ])
+      t.equal((await records.list('vips')).length, 2)
+      const many = Array.from({ length: 101 }, (_, index) => ({ key: `${index}`, value: index }))
+      t.equal(await codeOf(records.putAll('vips', many)), 'LIMIT_REACHED')
+      t.equal((await records.list('vips')).length, 2)
+      await records.putAll('vips', many.slice(1))
+      t.equal((await records.list('vips')).length, 102)
+    },
+  },
+  {
+    name: 'a watch of records tells what is there, then what changes in its bucket',
+    async run(t, { store }) {
+      await store.records.put('keys', 'a', 1)
+      await store.records.put('other', 'a', 'other')
+      const events = store.records.watch('keys', soon())[Symbol.asyncIterator]()
+      t.strictSame((await events.next()).value, { key: 'a', value: 1 })
+      await store.records.put('other', 'b', 'other')
+      await store.records.put('keys', 'b', { two: 2 })
+      t.strictSame((await events.next()).value, { key: 'b', value: { two: 2 } })
+      await store.records.delete('keys', 'a')
+      t.strictSame((await events.next()).value, { key: 'a', value: undefined })
+      const last = events.next()
+      await store.close()
+      t.equal((await last).done, true)
+    },
+  },
+  {
     name: 'a closed store fails and does not crash',
     async run(t, { store }) {
       await store.close()
