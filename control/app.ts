@@ -19,6 +19,7 @@ import type { CompileSettings } from './compile/settings.ts'
 import type { ControlConfig } from './config.ts'
 import { ConfigDirectory } from './directory.ts'
 import { FeedServer } from './feed/server.ts'
+import { GarbageCollector } from './gc.ts'
 import { Hosts } from './hosts.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
 import { ConditionWriter } from './publish/conditions.ts'
@@ -90,6 +91,9 @@ async function assemble(
   const allocate = vips.allocate.bind(vips)
   const resources = new Resources({ store, allocate, protectedNamespaces: seededNamespaces })
   await seedNamespaces(resources)
+  const collector = new GarbageCollector({ store, resources, log })
+  opened.defer(() => collector.close())
+  collector.start()
   await openDirectory(config, resources, log, opened)
   const deltas = new DeltaLog(randomUUID())
   const settings = settingsOf(config)

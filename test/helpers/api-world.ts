@@ -6,6 +6,7 @@ import type { Test } from 'tap'
 import type { Caller, Handler } from '../../control/api/request.ts'
 import { type Api, startApi } from '../../control/api/server.ts'
 import { createAuthorityCertificate, createLeafCertificate, createP256Key } from '../../control/ca/x509.ts'
+import { GarbageCollector } from '../../control/gc.ts'
 import { openSqliteStore } from '../../control/store/sqlite.ts'
 import type { Store } from '../../control/store/store.ts'
 import { nullLogger } from '../../core/base/log.ts'
@@ -111,9 +112,12 @@ export async function apiWorld(
     ...(notReady === undefined ? {} : { notReady }),
     log: nullLogger(),
   })
+  const collector = new GarbageCollector({ store, resources: api.resources, log: nullLogger() })
+  collector.start()
   const agent = new Agent({ ca, keepAlive: true })
   t.teardown(async () => {
     agent.destroy()
+    await collector.close()
     await api.close()
     await store.close()
   })
