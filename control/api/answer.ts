@@ -31,7 +31,7 @@ export async function writeAnswer(
     response.end()
     return
   }
-  const bytes = Buffer.from(encoded.text)
+  const bytes = typeof encoded.text === 'string' ? Buffer.from(encoded.text) : encoded.text
   const compressed = bytes.length >= compressFromBytes && acceptsGzip(request) ? await compress(bytes) : undefined
   if (compressed !== undefined) {
     response.setHeader('content-encoding', 'gzip')
@@ -43,8 +43,12 @@ export async function writeAnswer(
   response.end(body)
 }
 
-function textOf(request: IncomingMessage, answer: ApiAnswer): { readonly type: string; readonly text: string } {
-  if (typeof answer.body === 'string' && answer.type !== undefined) return { type: answer.type, text: answer.body }
+function textOf(
+  request: IncomingMessage,
+  answer: ApiAnswer,
+): { readonly type: string; readonly text: string | Buffer } {
+  const { body, type } = answer
+  if ((typeof body === 'string' || Buffer.isBuffer(body)) && type !== undefined) return { type, text: body }
   const encoded = encode(answer.body, prefersYaml(request.headers.accept) ? 'yaml' : 'json')
   return answer.type === undefined ? encoded : { ...encoded, type: answer.type }
 }

@@ -4,6 +4,7 @@ import { acceptedTypes, type MediaRange } from './accept.ts'
 import { aggregated, aggregatedVersion, apiGroup, apiGroups, apiResources, coreVersions } from './discovery.ts'
 import { ApiError } from './errors.ts'
 import type { ApiDocument, OpenApiDocuments } from './openapi/documents.ts'
+import { gnosticAccepted, gnosticType } from './openapi/gnostic.ts'
 import type { ResourceTarget, Target } from './paths.ts'
 import type { ApiAnswer } from './request.ts'
 
@@ -37,7 +38,7 @@ export function answerOpenApi(
   const path = url.pathname.replace(/\/$/, '')
   if (path !== '/openapi/v2' && path !== v3 && !path.startsWith(`${v3}/`)) return undefined
   onlyGet(method)
-  if (path === '/openapi/v2') return documentAnswer(documents.swagger(), request)
+  if (path === '/openapi/v2') return answerSwagger(documents, request)
   if (path === v3) return documentAnswer(documents.index(), request)
   const name = path.slice(v3.length + 1)
   const document = documents.document(name)
@@ -52,18 +53,38 @@ export function answerOpenApi(
   return documentAnswer(document, request, headers)
 }
 
+/** JSON, or what kubectl 1.27 and 1.28 take only. */
+function answerSwagger(documents: OpenApiDocuments, request: IncomingMessage): ApiAnswer {
+  const best = acceptedTypes(request.headers.accept).find((range) => takesGnostic(range) || takesJson(range))
+  if (best === undefined || !takesGnostic(best)) return documentAnswer(documents.swagger(), request)
+  return sent(documents.swaggerBytes(), request, gnosticType, {})
+}
+
 function documentAnswer(
-  { text, hash }: ApiDocument,
+  document: ApiDocument,
   request: IncomingMessage,
   more: Readonly<Record<string, string>> = {},
 ): ApiAnswer {
   if (!acceptedTypes(request.headers.accept).some(takesJson)) {
     throw new ApiError('NotAcceptable', 'OpenAPI documents are served as application/json only')
   }
+  return sent(document, request, 'application/json', more)
+}
+
+function sent(
+  { body, hash }: ApiDocument,
+  request: IncomingMessage,
+  type: string,
+  more: Readonly<Record<string, string>>,
+): ApiAnswer {
   const headers = { etag: `"${hash}"`, vary: 'accept', ...more }
   const known = String(request.headers['if-none-match'] ?? '')
   const same = known.split(',').some((tag) => tag.trim().replace(/^W\//, '') === `"${hash}"`)
-  return { status: same ? 304 : 200, body: text, type: 'application/json', headers }
+  return { status: same ? 304 : 200, body, type, headers }
+}
+
+function takesGnostic({ type }: MediaRange): boolean {
+  return type === gnosticAccepted || type === gnosticType
 }
 
 function takesJson({ type }: MediaRange): boolean {

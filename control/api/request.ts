@@ -25,7 +25,7 @@ export interface ApiAnswer {
   readonly body: unknown
   /** Texts for Warning headers. */
   readonly warnings?: readonly string[]
-  /** Content type; a body that is a string is then sent as it is. */
+  /** Content type; a body that is a string or a Buffer is then sent as it is. */
   readonly type?: string
   readonly headers?: Readonly<Record<string, string>>
 }

@@ -1,6 +1,6 @@
 // The definitions that every document shares: metadata, lists, deletion, answers, under the names that Kubernetes clients expect.
 import { metadataField } from '../../../core/model/fields/metadata.ts'
-import { propertiesOf, type Schema } from './schema.ts'
+import { intOrString, propertiesOf, type Schema } from './schema.ts'
 
 const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1'
 
@@ -85,6 +85,12 @@ export function sharedDefinitions(version: string): Readonly<Record<string, Sche
     [status]: {
       ...object('An answer that is not an object of the resource.', statusProperties),
       ...metaKind('Status'),
+    },
+    [intOrString]: {
+      description: 'A whole number, or a string.',
+      oneOf: [{ type: 'integer' }, { type: 'string' }],
+      format: 'int-or-string',
+      'x-kubernetes-int-or-string': true,
     },
     [patchBody]: { type: 'object', description: 'A patch, in the form that the content type says.' },
     [watchEvent]: {

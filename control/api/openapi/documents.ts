@@ -4,14 +4,16 @@ import { createHash } from 'node:crypto'
 import type { Kind } from '../../../core/model/kinds/kind.ts'
 import { kinds as allKinds } from '../../../core/model/kinds.ts'
 import { sharedDefinitions } from './definitions.ts'
+import { gnosticOf } from './gnostic.ts'
 import { kindDefinitions } from './kind-schema.ts'
 import { kindPaths } from './paths.ts'
+import type { Schema } from './schema.ts'
 import { swaggerOf } from './swagger.ts'
 
 export interface ApiDocument {
-  /** JSON. */
-  readonly text: string
-  /** Upper-case hex of the text's SHA-512. */
+  /** JSON, or for `swaggerBytes` gnostic's Protocol Buffers. */
+  readonly body: string | Buffer
+  /** Upper-case hex of the body's SHA-512. */
   readonly hash: string
 }
 
@@ -22,7 +24,9 @@ export class OpenApiDocuments {
   readonly #kinds: readonly Kind[]
   readonly #version: string
   readonly #documents = new Map<DocumentPath, ApiDocument>()
-  #swagger: ApiDocument | undefined
+  #swagger: Schema | undefined
+  #swaggerText: ApiDocument | undefined
+  #swaggerBytes: ApiDocument | undefined
   #index: ApiDocument | undefined
 
   /** `version` is that of the API server. */
@@ -56,9 +60,20 @@ export class OpenApiDocuments {
 
   /** `GET /openapi/v2`: everything in one. */
   swagger(): ApiDocument {
+    this.#swaggerText ??= documentOf(this.#wholeSwagger())
+    return this.#swaggerText
+  }
+
+  /** The same for kubectl 1.27 and 1.28, which take nothing else. */
+  swaggerBytes(): ApiDocument {
+    this.#swaggerBytes ??= documentFrom(gnosticOf(this.#wholeSwagger()))
+    return this.#swaggerBytes
+  }
+
+  #wholeSwagger(): Schema {
     if (this.#swagger !== undefined) return this.#swagger
     const parts = [...this.#groupVersions().values()].map(({ kinds, version }) => this.#openApi(kinds, version))
-    this.#swagger = documentOf(swaggerOf(this.#version, parts))
+    this.#swagger = swaggerOf(this.#version, parts)
     return this.#swagger
   }
 
@@ -89,6 +104,9 @@ export class OpenApiDocuments {
 }
 
 function documentOf(value: object): ApiDocument {
-  const text = JSON.stringify(value)
-  return { text, hash: createHash('sha512').update(text).digest('hex').toUpperCase() }
+  return documentFrom(JSON.stringify(value))
+}
+
+function documentFrom(body: string | Buffer): ApiDocument {
+  return { body, hash: createHash('sha512').update(body).digest('hex').toUpperCase() }
 }

@@ -24,7 +24,7 @@ export function schemaOf(field: Field, version: string): Schema {
     case 'number':
       return { ...head, type: 'number', format: 'double', ...present({ minimum: field.min, maximum: field.max }) }
     case 'int-or-string':
-      return { ...head, ...intOrString }
+      return { ...head, allOf: [{ $ref: `#/components/schemas/${intOrString}` }] }
     case 'any':
       return { ...head, 'x-kubernetes-preserve-unknown-fields': true }
     case 'list':
@@ -43,11 +43,8 @@ function describe({ text, use }: Field): string {
   return `${text} ${use.kind === 'ignored' ? 'No effect' : 'Refused'}: ${use.text}.`
 }
 
-const intOrString = {
-  anyOf: [{ type: 'integer' }, { type: 'string' }],
-  format: 'int-or-string',
-  'x-kubernetes-int-or-string': true,
-}
+/** A reference, since that is how kubectl knows what to call it. */
+export const intOrString = 'io.k8s.apimachinery.pkg.util.intstr.IntOrString'
 
 const int32 = 2 ** 31
 

@@ -59,10 +59,10 @@ function parameter({ schema, ...rest }: Schema): Schema {
   return { ...rest, ...(schema as Schema) }
 }
 
-/** Swagger has neither `anyOf` nor `components`, and lets words stand beside a `$ref`. */
+/** Swagger has neither `oneOf` nor `components`, and lets words stand beside a `$ref`. */
 function swaggerSchema(schema: Schema): Schema {
-  const { anyOf, allOf, default: _, ...rest } = schema
-  const whole = anyOf === undefined ? rest : { type: 'string', ...rest }
+  const { oneOf, allOf, default: _, ...rest } = schema
+  const whole = oneOf === undefined ? rest : { type: 'string', ...rest }
   const referred = allOf === undefined ? whole : { ...(allOf as readonly Schema[])[0], ...whole }
   return Object.fromEntries(Object.entries(referred).map(([name, value]) => [name, swaggerValue(name, value)]))
 }

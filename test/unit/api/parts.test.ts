@@ -173,7 +173,7 @@ t.test('what is accepted decides how it is answered', (t) => {
     ['application/vnd.kubernetes.protobuf,application/json', plain],
     ['application/vnd.kubernetes.protobuf, application/yaml', { ...plain, encoding: 'yaml' }],
   ]
-  for (const [accept, expected] of cases) t.strictSame(negotiate(accept), expected, accept)
+  for (const [accept, expected] of cases) t.strictSame(negotiate(accept), expected, accept ?? 'no header')
   t.throws(() => negotiate('application/json;q=0'), ApiError)
   t.throws(() => negotiate('application/vnd.kubernetes.protobuf'), ApiError)
   t.end()
