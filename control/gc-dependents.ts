@@ -6,6 +6,7 @@ interface Entry {
   readonly key: ObjectKey
   readonly uid: string
   readonly owners: readonly OwnerReference[]
+  readonly deleting: boolean
 }
 
 export class Dependents {
@@ -21,8 +22,8 @@ export class Dependents {
   set({ key, object }: StoredObject): void {
     this.#forget(key)
     const id = formatObjectKey(key)
-    const { uid = '', ownerReferences: owners = [] } = object.metadata
-    this.#entries.set(id, { key, uid, owners })
+    const { uid = '', ownerReferences: owners = [], deletionTimestamp } = object.metadata
+    this.#entries.set(id, { key, uid, owners, deleting: deletionTimestamp !== undefined })
     this.#byUid.set(uid, key)
     for (const owner of owners) put(this.#byOwner, owner.uid, id, key)
     if (key.namespace !== '') put(this.#byNamespace, key.namespace, id, key)
@@ -34,6 +35,10 @@ export class Dependents {
 
   has(key: ObjectKey): boolean {
     return this.#entries.has(formatObjectKey(key))
+  }
+
+  isDeleting(key: ObjectKey): boolean {
+    return this.#entries.get(formatObjectKey(key))?.deleting === true
   }
 
   byUid(uid: string): ObjectKey | undefined {

@@ -79,9 +79,12 @@ export class GarbageCollector {
     for (const dependent of this.#known.of(object.metadata.uid)) await this.#lookAt(dependent)
     for (const owner of object.metadata.ownerReferences ?? []) {
       const found = this.#known.byUid(owner.uid)
-      if (found !== undefined) await this.#lookAt(found)
+      if (found !== undefined && !this.#isHeld(owner.uid)) await this.#lookAt(found)
     }
-    if (key.namespace !== '') await this.#lookAt(namespaceKey(key.namespace))
+    // the last one out
+    if (key.namespace !== '' && this.#known.inNamespace(key.namespace).length === 0) {
+      await this.#lookAt(namespaceKey(key.namespace))
+    }
   }
 
   async #lookAt(key: ObjectKey): Promise<void> {
@@ -98,20 +101,20 @@ export class GarbageCollector {
     } else if (finalizers.includes(foregroundFinalizer)) {
       const dependents = this.#known.of(uid)
       for (const dependent of dependents) await this.#deleteDependent(dependent)
-      if (!this.#known.of(uid).some((dependent) => this.#blocks(dependent, uid))) {
-        await this.#release(key, foregroundFinalizer)
-      }
+      if (!this.#isHeld(uid)) await this.#release(key, foregroundFinalizer)
     }
     if (key.kind === 'Namespace' && key.group === '') await this.#emptyNamespace(key)
   }
 
-  #blocks(dependent: ObjectKey, uid: string | undefined): boolean {
-    const owners = this.#known.ownersOf(dependent)
-    return owners.some((owner) => owner.uid === uid && owner.blockOwnerDeletion === true)
+  /** Whether a dependent is left for which this owner must wait. */
+  #isHeld(uid: string | undefined): boolean {
+    const blocks = (owner: OwnerReference) => owner.uid === uid && owner.blockOwnerDeletion === true
+    return this.#known.of(uid).some((dependent) => this.#known.ownersOf(dependent).some(blocks))
   }
 
   async #emptyNamespace(key: ObjectKey): Promise<void> {
-    for (const content of this.#known.inNamespace(key.name)) await this.#delete(content)
+    const contents = this.#known.inNamespace(key.name)
+    for (const content of contents) if (!this.#known.isDeleting(content)) await this.#delete(content)
     const left = await this.#deps.store.list({ namespace: key.name }, { limit: 1 })
     if (left.items.length > 0) return
     await this.#deps.resources.release(key, (old) => {
@@ -122,8 +125,10 @@ export class GarbageCollector {
 
   /** A write that came in while its namespace went. */
   async #isHomeless({ namespace }: ObjectKey): Promise<boolean> {
-    if (namespace === '' || this.#known.has(namespaceKey(namespace))) return false
-    return (await this.#deps.store.get(namespaceKey(namespace))) === undefined
+    const home = namespaceKey(namespace)
+    if (namespace === '' || (this.#known.has(home) && !this.#known.isDeleting(home))) return false
+    const stored = await this.#deps.store.get(home)
+    return stored === undefined || isDeleting(stored.object)
   }
 
   /** An owner that is gone is dropped; an object without any left goes. Owners of kinds not served here are believed. */
