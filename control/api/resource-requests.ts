@@ -2,14 +2,13 @@
 // `answerResource` and encodes what comes back; watches are in watch.ts.
 import { isObject } from '../../core/model/field-check.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
-import { mediaType } from './body.ts'
 import { ApiError, detailsOf, success } from './errors.ts'
-import { mergePatch } from './merge-patch.ts'
 import type { ResourceTarget } from './paths.ts'
 import { atVersion, listOf, type Representation, tableOf } from './representation.ts'
 import { type ApiAnswer, type ApiRequest, flag, isDryRun } from './request.ts'
-import type { ObjectStatus, Preconditions, Resources, Written } from './resources.ts'
+import type { Preconditions, Resources } from './resources.ts'
 import { type Predicate, parseSelectors } from './selectors.ts'
+import { answerWrite, type WriteAnswer } from './write-requests.ts'
 
 export interface ResourceRequest extends ApiRequest {
   readonly target: ResourceTarget
@@ -47,10 +46,7 @@ async function answerCollection(resources: Resources, method: string, request: R
     if (request.representation.table) return { status: 200, body: table(request, items, String(revision)) }
     return { status: 200, body: listOf(target.kind, target.apiVersion, items, revision) }
   }
-  if (method === 'POST') {
-    const input = asInput(await request.body(), target)
-    return written(request, 201, await resources.create(input, { dryRun: isDryRun(url) }))
-  }
+  if (method === 'POST') return written(request, await answerWrite(resources, method, request))
   if (method === 'DELETE') {
     const options = asOptions(await request.body())
     const dryRun = isDryRun(url, options)
@@ -69,15 +65,7 @@ async function answerObject(
   const { target, url } = request
   const { kind, namespace = '' } = target
   if (method === 'GET') return one(request, 200, await resources.get(kind, namespace, name))
-  if (method === 'PUT') {
-    const input = asInput(await request.body(), target)
-    return written(request, 200, await resources.update(input, { dryRun: isDryRun(url) }))
-  }
-  if (method === 'PATCH') {
-    const patch = await readPatch(request)
-    const change = (old: MeshObject): MeshObject => patched(old, patch, target)
-    return written(request, 200, await resources.modify(kind, namespace, name, change, { dryRun: isDryRun(url) }))
-  }
+  if (method === 'PUT' || method === 'PATCH') return written(request, await answerWrite(resources, method, request))
   if (method !== 'DELETE') throw notAllowed(method)
   const options = asOptions(await request.body())
   const preconditions = asPreconditions(options['preconditions'])
@@ -87,18 +75,10 @@ async function answerObject(
 }
 
 async function answerStatus(resources: Resources, method: string, request: ResourceRequest): Promise<ApiAnswer> {
-  const { target, url } = request
-  const { kind, namespace = '', name = '' } = target
+  const { kind, namespace = '', name = '' } = request.target
   if (method === 'GET') return one(request, 200, await resources.get(kind, namespace, name))
   if (method !== 'PUT' && method !== 'PATCH') throw notAllowed(method)
-  const input = method === 'PATCH' ? await readPatch(request) : asInput(await request.body(), target)
-  const metadata = isObject(input) && isObject(input['metadata']) ? input['metadata'] : {}
-  const change = (old: MeshObject): ObjectStatus =>
-    asStatus(
-      method === 'PATCH' ? (mergePatch(old, input) as MeshObject).status : (input as unknown as MeshObject).status,
-    )
-  const options = { dryRun: isDryRun(url), preconditions: asPreconditions(metadata) }
-  return one(request, 200, await resources.modifyStatus(kind, namespace, name, change, options))
+  return written(request, await answerWrite(resources, method, request))
 }
 
 function notAllowed(method: string): ApiError {
@@ -110,7 +90,7 @@ function one(request: ResourceRequest, status: number, object: MeshObject): ApiA
   return { status, body: table(request, [object], object.metadata.resourceVersion ?? '') }
 }
 
-function written(request: ResourceRequest, status: number, { object, warnings }: Written): ApiAnswer {
+function written(request: ResourceRequest, { status, object, warnings }: WriteAnswer): ApiAnswer {
   return { ...one(request, status, object), warnings }
 }
 
@@ -126,61 +106,6 @@ export function table(
   return tableOf(kind, objects, { apiVersion, resourceVersion, include, nowMs: request.nowMs, columns })
 }
 
-/** The object of a body, which must be the one that the path addresses; what the path says may be left out of it. */
-function asInput(body: unknown, target: ResourceTarget): MeshObject {
-  if (!isObject(body)) throw new ApiError('BadRequest', 'the body must hold one object')
-  const input = { apiVersion: target.apiVersion, kind: target.kind.kind, ...body }
-  agree('apiVersion', input.apiVersion, target.apiVersion)
-  agree('kind', input.kind, target.kind.kind)
-  const metadata = isObject(body['metadata']) ? body['metadata'] : undefined
-  // anything else is told by the validation
-  if (metadata === undefined) return input as unknown as MeshObject
-  const named = { ...metadata }
-  for (const [field, wanted] of [['namespace', target.namespace] as const, ['name', target.name] as const]) {
-    if (wanted === undefined) continue
-    if (isUnset(named[field])) named[field] = wanted
-    agree(`metadata.${field}`, named[field], wanted)
-  }
-  if (target.kind.namespaced && isUnset(named['namespace']))
-    throw new ApiError('BadRequest', 'the path must name a namespace')
-  return { ...input, metadata: named } as unknown as MeshObject
-}
-
-function isUnset(value: unknown): boolean {
-  return value === undefined || value === null || value === ''
-}
-
-function agree(field: string, found: unknown, wanted: string): void {
-  if (found !== wanted) {
-    throw new ApiError(
-      'BadRequest',
-      `${field} of the body (${JSON.stringify(found)}) is not that of the path ("${wanted}")`,
-    )
-  }
-}
-
-async function readPatch(request: ResourceRequest): Promise<Readonly<Record<string, unknown>>> {
-  const type = mediaType(request.request)
-  if (type !== 'application/merge-patch+json') {
-    const message = `patches of type "${type}" are not supported: send application/merge-patch+json (kubectl patch --type merge)`
-    throw new ApiError('UnsupportedMediaType', message)
-  }
-  const patch = await request.body()
-  if (!isObject(patch)) throw new ApiError('BadRequest', 'a merge patch must be an object')
-  return patch
-}
-
-/** A patch is unconditional unless it names a revision itself. */
-function patched(old: MeshObject, patch: Readonly<Record<string, unknown>>, target: ResourceTarget): MeshObject {
-  const { resourceVersion: _, ...metadata } = old.metadata
-  const current = { ...atVersion(old, target.apiVersion), metadata }
-  const result = mergePatch(current, patch)
-  if (!isObject(result)) throw new ApiError('BadRequest', 'a patch must leave an object')
-  agree('apiVersion', result['apiVersion'], target.apiVersion)
-  agree('kind', result['kind'], target.kind.kind)
-  return result as unknown as MeshObject
-}
-
 function asOptions(body: unknown): Readonly<Record<string, unknown>> {
   if (body === undefined) return {}
   if (!isObject(body)) throw new ApiError('BadRequest', 'the body of a deletion must be DeleteOptions')
@@ -194,17 +119,4 @@ function asPreconditions(value: unknown): Preconditions {
     ...(typeof uid === 'string' ? { uid } : {}),
     ...(typeof resourceVersion === 'string' ? { resourceVersion } : {}),
   }
-}
-
-function asStatus(status: unknown): ObjectStatus {
-  if (status === undefined || status === null) return {}
-  if (!isObject(status)) throw new ApiError('BadRequest', 'status must be an object')
-  const { conditions } = status
-  const readable = conditions === undefined || (Array.isArray(conditions) && conditions.every(isCondition))
-  if (!readable) throw new ApiError('BadRequest', 'status.conditions must be a list of objects with type and status')
-  return status as ObjectStatus
-}
-
-function isCondition(value: unknown): boolean {
-  return isObject(value) && typeof value['type'] === 'string' && typeof value['status'] === 'string'
 }
