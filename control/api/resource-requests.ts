@@ -1,158 +1,29 @@
-// Requests for resources: a path, a method and a body become one operation of `Resources`. The HTTP shell (handler.ts) calls
-// `answerResource` and encodes what comes back; watches are in watch-requests.ts.
-import { isObject } from '../../core/model/field-check.ts'
-import type { MeshObject } from '../../core/model/resource.ts'
+// Requests for resources: by method they are reads, writes or deletions (…-requests.ts), and leave as the client asked for them. The
+// HTTP shell (handler.ts) calls `answerResource`; watches are in watch-requests.ts.
 import type { Store } from '../store/store.ts'
-import { mediaType } from './body.ts'
 import { answerDelete } from './delete-requests.ts'
 import { ApiError } from './errors.ts'
-import { mergePatch } from './merge-patch.ts'
-import type { ResourceTarget } from './paths.ts'
 import { one, type ResourceRequest } from './presentation.ts'
 import { answerRead } from './read-requests.ts'
-import { atVersion } from './representation.ts'
-import { type ApiAnswer, isDryRun } from './request.ts'
-import type { ObjectStatus, Preconditions, Resources, Written } from './resources.ts'
+import type { ApiAnswer } from './request.ts'
+import type { Resources } from './resources.ts'
+import { answerWrite } from './write-requests.ts'
 
+/** Throws ApiError; MethodNotAllowed for a method that the collection, the object or its status has not. */
 export async function answerResource(
   resources: Resources,
   store: Store,
   method: string,
   request: ResourceRequest,
 ): Promise<ApiAnswer> {
-  const { target } = request
+  const { name, subresource } = request.target
   if (method === 'GET') return answerRead(resources, store, request)
-  if (method === 'DELETE' && target.subresource === undefined) return answerDelete(resources, store, request)
-  if (target.subresource === 'status') return answerStatus(resources, method, request)
-  return target.name === undefined
-    ? answerCollection(resources, method, request)
-    : answerObject(resources, method, request, target.name)
-}
-
-async function answerCollection(resources: Resources, method: string, request: ResourceRequest): Promise<ApiAnswer> {
-  const { target, url } = request
-  if (method === 'POST') {
-    const input = asInput(await request.body(), target)
-    return written(request, 201, await resources.create(input, { dryRun: isDryRun(url) }))
+  if (method === 'DELETE' && subresource === undefined) return answerDelete(resources, store, request)
+  const creates = method === 'POST' && name === undefined
+  const changes = (method === 'PUT' || method === 'PATCH') && name !== undefined
+  if (!creates && !changes) {
+    throw new ApiError('MethodNotAllowed', `the server does not allow ${method} on the requested resource`)
   }
-  throw notAllowed(method)
-}
-
-async function answerObject(
-  resources: Resources,
-  method: string,
-  request: ResourceRequest,
-  name: string,
-): Promise<ApiAnswer> {
-  const { target, url } = request
-  const { kind, namespace = '' } = target
-  if (method === 'PUT') {
-    const input = asInput(await request.body(), target)
-    return written(request, 200, await resources.update(input, { dryRun: isDryRun(url) }))
-  }
-  if (method === 'PATCH') {
-    const patch = await readPatch(request)
-    const change = (old: MeshObject): MeshObject => patched(old, patch, target)
-    return written(request, 200, await resources.modify(kind, namespace, name, change, { dryRun: isDryRun(url) }))
-  }
-  throw notAllowed(method)
-}
-
-async function answerStatus(resources: Resources, method: string, request: ResourceRequest): Promise<ApiAnswer> {
-  const { target, url } = request
-  const { kind, namespace = '', name = '' } = target
-  if (method !== 'PUT' && method !== 'PATCH') throw notAllowed(method)
-  const input = method === 'PATCH' ? await readPatch(request) : asInput(await request.body(), target)
-  const metadata = isObject(input) && isObject(input['metadata']) ? input['metadata'] : {}
-  const change = (old: MeshObject): ObjectStatus =>
-    asStatus(
-      method === 'PATCH' ? (mergePatch(old, input) as MeshObject).status : (input as unknown as MeshObject).status,
-    )
-  const options = { dryRun: isDryRun(url), preconditions: asPreconditions(metadata) }
-  return one(request, 200, await resources.modifyStatus(kind, namespace, name, change, options))
-}
-
-function notAllowed(method: string): ApiError {
-  return new ApiError('MethodNotAllowed', `the server does not allow ${method} on the requested resource`)
-}
-
-function written(request: ResourceRequest, status: number, { object, warnings }: Written): ApiAnswer {
+  const { status, object, warnings } = await answerWrite(resources, method, request)
   return { ...one(request, status, object), warnings }
-}
-
-/** The object of a body, which must be the one that the path addresses; what the path says may be left out of it. */
-function asInput(body: unknown, target: ResourceTarget): MeshObject {
-  if (!isObject(body)) throw new ApiError('BadRequest', 'the body must hold one object')
-  const input = { apiVersion: target.apiVersion, kind: target.kind.kind, ...body }
-  agree('apiVersion', input.apiVersion, target.apiVersion)
-  agree('kind', input.kind, target.kind.kind)
-  const metadata = isObject(body['metadata']) ? body['metadata'] : undefined
-  // anything else is told by the validation
-  if (metadata === undefined) return input as unknown as MeshObject
-  const named = { ...metadata }
-  for (const [field, wanted] of [['namespace', target.namespace] as const, ['name', target.name] as const]) {
-    if (wanted === undefined) continue
-    if (isUnset(named[field])) named[field] = wanted
-    agree(`metadata.${field}`, named[field], wanted)
-  }
-  if (target.kind.namespaced && isUnset(named['namespace']))
-    throw new ApiError('BadRequest', 'the path must name a namespace')
-  return { ...input, metadata: named } as unknown as MeshObject
-}
-
-function isUnset(value: unknown): boolean {
-  return value === undefined || value === null || value === ''
-}
-
-function agree(field: string, found: unknown, wanted: string): void {
-  if (found !== wanted) {
-    throw new ApiError(
-      'BadRequest',
-      `${field} of the body (${JSON.stringify(found)}) is not that of the path ("${wanted}")`,
-    )
-  }
-}
-
-async function readPatch(request: ResourceRequest): Promise<Readonly<Record<string, unknown>>> {
-  const type = mediaType(request.request)
-  if (type !== 'application/merge-patch+json') {
-    const message = `patches of type "${type}" are not supported: send application/merge-patch+json (kubectl patch --type merge)`
-    throw new ApiError('UnsupportedMediaType', message)
-  }
-  const patch = await request.body()
-  if (!isObject(patch)) throw new ApiError('BadRequest', 'a merge patch must be an object')
-  return patch
-}
-
-/** A patch is unconditional unless it names a revision itself. */
-function patched(old: MeshObject, patch: Readonly<Record<string, unknown>>, target: ResourceTarget): MeshObject {
-  const { resourceVersion: _, ...metadata } = old.metadata
-  const current = { ...atVersion(old, target.apiVersion), metadata }
-  const result = mergePatch(current, patch)
-  if (!isObject(result)) throw new ApiError('BadRequest', 'a patch must leave an object')
-  agree('apiVersion', result['apiVersion'], target.apiVersion)
-  agree('kind', result['kind'], target.kind.kind)
-  return result as unknown as MeshObject
-}
-
-function asPreconditions(value: unknown): Preconditions {
-  if (!isObject(value)) return {}
-  const { uid, resourceVersion } = value
-  return {
-    ...(typeof uid === 'string' ? { uid } : {}),
-    ...(typeof resourceVersion === 'string' ? { resourceVersion } : {}),
-  }
-}
-
-function asStatus(status: unknown): ObjectStatus {
-  if (status === undefined || status === null) return {}
-  if (!isObject(status)) throw new ApiError('BadRequest', 'status must be an object')
-  const { conditions } = status
-  const readable = conditions === undefined || (Array.isArray(conditions) && conditions.every(isCondition))
-  if (!readable) throw new ApiError('BadRequest', 'status.conditions must be a list of objects with type and status')
-  return status as ObjectStatus
-}
-
-function isCondition(value: unknown): boolean {
-  return isObject(value) && typeof value['type'] === 'string' && typeof value['status'] === 'string'
 }
