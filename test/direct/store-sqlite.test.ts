@@ -8,7 +8,8 @@ import t from 'tap'
 import { openSqliteStore } from '../../control/store/sqlite.ts'
 import { openFile } from '../../control/store/sqlite-file.ts'
 import { MeshError } from '../../core/base/errors.ts'
-import { keyOf, objectOf, storeConformance } from './store-conformance.ts'
+import { keyOf, objectOf } from '../helpers/store-cases.ts'
+import { storeConformance } from './store-conformance.ts'
 
 for (const { name, run } of storeConformance) {
   t.test(name, async (t) => {
