@@ -20,6 +20,7 @@ import type { ControlConfig } from './config.ts'
 import { ConfigDirectory } from './directory.ts'
 import { EntryIndex } from './entries.ts'
 import { FeedServer } from './feed/server.ts'
+import { GarbageCollector } from './gc.ts'
 import { Hosts } from './hosts.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
 import { Acknowledged } from './publish/acknowledged.ts'
@@ -99,6 +100,9 @@ async function assemble(
   const allocate = vips.allocate.bind(vips)
   const resources = new Resources({ store, allocate, protectedNamespaces: seededNamespaces })
   await seedNamespaces(resources)
+  const collector = new GarbageCollector({ store, resources, log })
+  opened.defer(() => collector.close())
+  collector.start()
   await openDirectory(config, resources, log, opened)
   const settings = settingsOf(config)
   const deltas = new DeltaLog(epochOf(authority, settings, build))
