@@ -47,6 +47,11 @@ async function codeOf(promise: Promise<unknown>): Promise<number | undefined> {
   }
 }
 
+/** Arguments that are left out in the middle. */
+const none2 = [undefined, undefined] as const
+const none4 = [...none2, ...none2] as const
+const none5 = [...none4, undefined] as const
+
 t.test('core objects are driven with their types', async (t) => {
   const api = (await configured(t)).makeApiClient(CoreV1Api)
   await api.createNamespace({ body: { metadata: { name: 'shop' } } })
@@ -73,32 +78,27 @@ t.test('core objects are driven with their types', async (t) => {
 t.test('objects without types are found by discovery, listed in parts and patched', async (t) => {
   const api = KubernetesObjectApi.makeApiClient(await configured(t))
   for (const name of ['a', 'b', 'c']) await api.create(policy(name))
-  const first = await api.list('security.istio.io/v1', 'PeerAuthentication', namespace, ...none(5), 2)
+  const first = await api.list('security.istio.io/v1', 'PeerAuthentication', namespace, ...none5, 2)
   t.strictSame(
     first.items.map(({ metadata }) => metadata?.name),
     ['a', 'b'],
   )
   const token = first.metadata?._continue
-  const rest = await api.list('security.istio.io/v1', 'PeerAuthentication', namespace, ...none(5), 2, token)
+  const rest = await api.list('security.istio.io/v1', 'PeerAuthentication', namespace, ...none5, 2, token)
   t.strictSame(
     rest.items.map(({ metadata }) => metadata?.name),
     ['c'],
   )
   const merged = { ...policy('a'), spec: { mtls: { mode: 'PERMISSIVE' } } }
-  const patched = await api.patch(merged, ...none(4), PatchStrategy.MergePatch)
+  const patched = await api.patch(merged, ...none4, PatchStrategy.MergePatch)
   t.equal((patched as Policy).spec?.mtls?.mode, 'PERMISSIVE')
-  const dry = await api.patch(policy('a'), undefined, 'All', ...none(2), PatchStrategy.MergePatch)
+  const dry = await api.patch(policy('a'), undefined, 'All', ...none2, PatchStrategy.MergePatch)
   t.equal((dry as Policy).spec?.mtls?.mode, 'STRICT')
   const read = await api.read({ ...policy('a'), metadata: { name: 'a', namespace } })
   t.equal((read as Policy).spec?.mtls?.mode, 'PERMISSIVE', 'a dry run changes nothing')
   t.equal((await api.delete(policy('a'))).status, 'Success')
   t.equal(await codeOf(api.delete(policy('a'))), 404)
 })
-
-/** Arguments that are left out in the middle. */
-function none(count: number): [] {
-  return new Array(count).fill(undefined) as []
-}
 
 t.test('custom objects, the version and what a caller may do', async (t) => {
   const config = await configured(t)
@@ -126,7 +126,7 @@ t.test('a watch tells what changes', async (t) => {
     end.ended = true
   })
   await api.create(policy('a'))
-  await api.patch({ ...policy('a'), spec: { mtls: { mode: 'PERMISSIVE' } } }, ...none(4), PatchStrategy.MergePatch)
+  await api.patch({ ...policy('a'), spec: { mtls: { mode: 'PERMISSIVE' } } }, ...none4, PatchStrategy.MergePatch)
   await until('two events', () => seen.length >= 2)
   await api.delete(policy('a'))
   await until('the deletion', () => seen.at(-1) === 'DELETED a')
