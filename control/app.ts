@@ -20,6 +20,7 @@ import { type CompileSettings, compileFormat } from './compile/settings.ts'
 import type { ControlConfig } from './config.ts'
 import { ConfigDirectory } from './directory.ts'
 import { EntryIndex } from './entries.ts'
+import { Presence } from './events/presence.ts'
 import { FeedServer } from './feed/server.ts'
 import { GarbageCollector } from './gc.ts'
 import { Hosts } from './hosts.ts'
@@ -127,6 +128,7 @@ async function assemble(
   follower.start()
   const hosts = new Hosts({ records: store.records, authority, certificateLifetimeMs: config.hostLifetime })
   const tokens = new Tokens({ records: store.records, rootFingerprint: authority.rootFingerprint })
+  const presence = watchHosts(hosts, (host) => sessionOf(host) !== undefined, log, opened)
   const reports = new Reports({ resources, entries, isVirtual: (address) => vips.contains(address), log })
   const encoded = new EncodedDeltas(deltas)
   const session = {
@@ -137,7 +139,11 @@ async function assemble(
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(secrets.token, stateDir)
   const routes = {
-    ...controlRoutes({ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf }),
+    ...controlRoutes({
+      ...{ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf },
+      replicaOf: (host) => replica?.replicaOf(host),
+      awaySince: (host) => presence.awaySince(host),
+    }),
     ...explainRoutes({ resources, deltas, ask: feed.explain.bind(feed) }),
   }
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
@@ -182,6 +188,26 @@ function followHosts(hosts: Hosts, opened: AsyncDisposableStack): void {
     stop.abort()
     await following
   })
+}
+
+/** Which hosts are away, and since when. */
+function watchHosts(
+  hosts: Hosts,
+  isConnected: (host: string) => boolean,
+  log: Logger,
+  opened: AsyncDisposableStack,
+): Presence {
+  const presence = new Presence({
+    hosts: async () => (await hosts.list()).map(({ host }) => host),
+    isConnected,
+    wentAway: (host, forMs) => log.warn({ host, forMs }, 'a host is away'),
+    cameBack: (host, afterMs) => log.info({ host, afterMs }, 'a host is back'),
+    log,
+  })
+  hosts.onRevoked((host) => presence.forget(host))
+  opened.defer(() => presence.close())
+  presence.start()
+  return presence
 }
 
 /** What only one replica does. */

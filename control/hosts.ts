@@ -16,6 +16,8 @@ const followRetryMs = 500
 export interface HostCertificate {
   /** Lower-case hex without leading zeros. */
   readonly serial: string
+  /** Milliseconds since 1970, as `notAfter`; absent in records of earlier versions. */
+  readonly notBefore?: number
   readonly notAfter: number
 }
 
@@ -130,5 +132,5 @@ export class Hosts {
 }
 
 function entryOf(signed: SignedCertificate): HostCertificate {
-  return { serial: normalSerial(signed.serial), notAfter: signed.notAfter }
+  return { serial: normalSerial(signed.serial), notBefore: signed.notBefore, notAfter: signed.notAfter }
 }
