@@ -31,6 +31,8 @@ export interface HostsDeps {
   readonly records: RecordStore
   readonly authority: Authority
   readonly certificateLifetimeMs: number
+  /** Told of what was done to a host by way of this replica. */
+  readonly told?: (host: string, what: 'joined' | 'revoked') => void
   readonly clock?: () => number
 }
 
@@ -65,6 +67,7 @@ export class Hosts {
       const record: HostRecord = { host, identities, cidrs, joinedAt: this.#clock(), certificates: [entryOf(signed)] }
       await this.#deps.records.put(bucket, host, record)
       this.#announceRemoval(host)
+      this.#deps.told?.(host, 'joined')
       return signed
     })
   }
@@ -100,6 +103,7 @@ export class Hosts {
       if ((await this.get(host)) === undefined) return false
       await this.#deps.records.delete(bucket, host)
       this.#announceRemoval(host)
+      this.#deps.told?.(host, 'revoked')
       return true
     })
   }

@@ -12,6 +12,8 @@ import type { ExplainQuestion, LiveView } from '../../core/model/explanation.ts'
 import type { Refusal } from '../../core/model/mesh-status.ts'
 import type { RefusedResource } from '../../core/model/types.ts'
 import type { Authority } from '../ca/authority.ts'
+import { resourceRefused, workloadRefused } from '../events/mesh-events.ts'
+import type { MeshEvent } from '../events/recorder.ts'
 import type { HostRecord, Hosts } from '../hosts.ts'
 import type { Placement } from '../placement.ts'
 import type { DeltaLog } from '../publish/delta-log.ts'
@@ -44,6 +46,8 @@ export interface SessionDeps {
   readonly feeds: () => readonly { readonly host: string; readonly port: number }[]
   /** Called when what a host has acknowledged may have changed. */
   readonly acknowledged: () => void
+  /** Told of what is worth an event. */
+  readonly record?: (event: MeshEvent) => void
   readonly log: Logger
 }
 
@@ -269,7 +273,12 @@ export class FeedSession {
   async #workloads(reports: readonly WorkloadReport[]): Promise<void> {
     const host = await this.#deps.hosts.get(this.#host.host)
     if (host === undefined) throw new MeshError('NODE_UNAUTHORIZED', `host "${this.#host.host}" was deleted`)
+    const before = this.#placement.refused
     this.#placement = await this.#deps.reports.apply(host, reports)
+    for (const refused of this.#placement.refused) {
+      const isNews = !before.some((earlier) => isDeepStrictEqual(earlier, refused))
+      if (isNews) this.#deps.record?.(workloadRefused(host.host, refused))
+    }
     this.#connection.send({ type: 'workloads-result', refused: this.#placement.refused })
   }
 
@@ -283,6 +292,7 @@ export class FeedSession {
     const [first] = refused
     if (first !== undefined && isNews) {
       this.#lastRefusal = { ...first, version: message.version, at: new Date().toISOString() }
+      for (const resource of refused) this.#deps.record?.(resourceRefused(this.#host.host, resource))
     }
     this.#deps.acknowledged()
     if (first === undefined || !isNews) return

@@ -37,6 +37,11 @@ export class Replica {
     this.#registry = new Registry({ ...options, id: this.id })
   }
 
+  /** Whether there may be others. */
+  get isShared(): boolean {
+    return this.#options.shared
+  }
+
   /** Whether this replica may do now what only one may. */
   get leads(): boolean {
     return this.#leadership?.leads ?? true
