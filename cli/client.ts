@@ -38,15 +38,17 @@ export interface ApiWatchEvent {
   readonly object: MeshObject
 }
 
-const requestMs = 30_000
+const defaultRequestMs = 30_000
 const answerLimitBytes = 256 * 1024 * 1024
 
 export class ApiClient {
   readonly #connection: Connection
   readonly #agent: Agent
+  readonly #requestMs: number
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, requestMs = defaultRequestMs) {
     this.#connection = connection
+    this.#requestMs = requestMs
     this.#agent = new Agent({
       keepAlive: true,
       maxSockets: 8,
@@ -127,7 +129,7 @@ export class ApiClient {
 
   /** Any path of the API: the body of a successful answer, parsed. Throws ApiError, or CONNECT_FAILED where nothing answers. */
   async json(method: string, path: string, body?: unknown): Promise<unknown> {
-    const signal = deadline(requestMs)
+    const signal = deadline(this.#requestMs)
     const response = await this.#send(method, path, body, signal)
     if ((response.statusCode ?? 500) >= 300) throw await failure(response)
     const text = await limitedText(response)

@@ -5,11 +5,12 @@ import { MeshError } from '../../core/base/errors.ts'
 import { ApiError } from '../client.ts'
 import { complaintOf, systemComplaint, usageOf } from '../complaints.ts'
 import { ownCompletions } from '../completion.ts'
-import { complain, Failed, UsageError } from '../session.ts'
+import { complain, Failed, print, UsageError } from '../session.ts'
 import { version } from '../version.ts'
 import { agentProcess } from './agent.ts'
 import { analyzeCommand } from './analyze.ts'
 import { applyCommand } from './apply.ts'
+import { completionSource } from './completion-source.ts'
 import { contextCommand } from './context.ts'
 import { controlProcess } from './control.ts'
 import { daemonProcess } from './daemon.ts'
@@ -51,21 +52,20 @@ const names = [...commands.map((command) => String(command.command).split(' ')[0
 
 /** Runs one command line (without node and script). @returns the exit code */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
+  const [command, shell = ''] = words
+  if (command === completionFlag && (await completes(words.slice(1)))) return 0
+  const namesShell = command === 'completion' && ['bash', 'zsh'].includes(shell)
+  // yargs goes by the variable, which tells the login shell only
+  if (namesShell) process.env['SHELL'] = shell
   // What follows `--` belongs to the command that `lab exec` runs, options included.
-  const parser = yargs(joinDash(words))
+  const parser = yargs(namesShell ? ['completion', ...words.slice(2)] : joinDash(words))
     .scriptName('culvert')
     .usage('$0 <command>\n\nAn ambient service mesh: `$0 demo` shows it at work on this machine.')
     .parserConfiguration({ 'populate--': true, 'parse-positional-numbers': false, 'parse-numbers': false })
     .command([...commands])
     .completion(
       'completion',
-      'Print the completion script for this shell: source <(culvert completion)',
-      // Four parameters: yargs tells the forms of this function by their number.
-      (_current: string, _argv: unknown, defaults: () => void, done: (found: string[]) => void) => {
-        const own = ownCompletions(words.slice(words.indexOf('--get-yargs-completions') + 1))
-        if (own === undefined) defaults()
-        else done([...own])
-      },
+      'Print the completion script for this shell, or for bash or zsh: source <(culvert completion bash)',
     )
     .demandCommand(1, 'name a command')
     .strict()
@@ -86,6 +86,16 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   } catch (error: unknown) {
     return explain(error)
   }
+}
+
+/** What the shell's script asks with: the line up to the cursor follows, `culvert` first. */
+const completionFlag = '--get-yargs-completions'
+
+/** Offers what yargs does not know. @returns false where it is commands and options */
+async function completes(line: readonly string[]): Promise<boolean> {
+  const found = await ownCompletions(line, completionSource(line))
+  for (const word of found ?? []) print(word)
+  return found !== undefined
 }
 
 /** `-f -` as `-f=-`: yargs takes a lone dash for no value. */
