@@ -57,6 +57,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   const namesShell = command === 'completion' && ['bash', 'zsh'].includes(shell)
   // yargs goes by the variable, which tells the login shell only
   if (namesShell) process.env['SHELL'] = shell
+  let running: unknown
   // What follows `--` belongs to the command that `lab exec` runs, options included.
   const parser = yargs(namesShell ? ['completion', ...words.slice(2)] : joinDash(words))
     .scriptName('culvert')
@@ -78,8 +79,10 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .fail((message, error, shown) => {
       if (error !== undefined && error !== null && !isYargsError(error)) throw error
       const where = shown.parsed === false ? 'culvert' : usageOf(words, names)
-      throw new UsageError(`${complaintOf(message, words, names)}\nSee \`${where} --help\`.`)
+      const complaint = complaintOf(message, words, names, optionNames(running))
+      throw new UsageError(`${complaint}\nUsage: ${usageLine(where)}\nSee \`${where} --help\`.`)
     })
+  running = parser
   try {
     await parser.parseAsync()
     return typeof process.exitCode === 'number' ? process.exitCode : 0
@@ -108,6 +111,28 @@ export function joinDash(words: readonly string[]): string[] {
     else result.push(word)
   }
   return result
+}
+
+const argumentsOf: Readonly<Record<string, string>> = {
+  'culvert lab exec': '<workload> -- CMD… ',
+  'culvert lab stop': '<process> ',
+  'culvert lab start': '<process> ',
+  'culvert lab replace': '<process> ',
+  'culvert context use': '<name> ',
+}
+
+/** `culvert get <target..> [options]` of `culvert get`. */
+function usageLine(where: string): string {
+  const [, name, inner] = where.split(' ')
+  const command = commands.find((candidate) => String(candidate.command).split(' ')[0] === name)
+  if (command === undefined) return 'culvert <command> [options]'
+  return inner === undefined ? `culvert ${command.command} [options]` : `${where} ${argumentsOf[where] ?? ''}[options]`
+}
+
+/** Of the command that yargs was about to run. */
+function optionNames(parser: unknown): readonly string[] {
+  const { getOptions } = parser as { readonly getOptions?: () => { readonly key: Readonly<Record<string, unknown>> } }
+  return typeof getOptions === 'function' ? Object.keys(getOptions.call(parser).key) : []
 }
 
 function isYargsError(error: Error): boolean {
