@@ -17,7 +17,9 @@ export const destination = {
   use: asWhole,
   fields: {
     host: text('Name of the service.', { required: true, check: hostOrAddress }),
-    subset: text('Subset that a DestinationRule names.', { check: (value) => (value === '' ? undefined : dnsLabel(value)) }),
+    subset: text('Subset that a DestinationRule names.', {
+      check: (value: string) => (value === '' ? undefined : dnsLabel(value)),
+    }),
     port: portSelector,
   },
 } as const satisfies ObjectField
@@ -28,7 +30,13 @@ export const percentage = {
   text: 'Share in percent, all where absent.',
   use: asWhole,
   fields: {
-    value: { type: 'number', text: 'From 0 to 100, with fractions.', use: asWhole, min: 0, max: 100 } as const satisfies NumberField,
+    value: {
+      type: 'number',
+      text: 'From 0 to 100, with fractions.',
+      use: asWhole,
+      min: 0,
+      max: 100,
+    } as const satisfies NumberField,
   },
 } as const satisfies ObjectField
 

@@ -1,6 +1,13 @@
 // Builders for the plain parts of larger tables, whose use is that of the whole: texts, numbers, lists of texts, label maps. The
 // tables of the routing kinds are made of these.
-import { asWhole, type IntegerField, type ListField, type ObjectRule, type StringField, type ValueCheck } from './field.ts'
+import {
+  asWhole,
+  type IntegerField,
+  type ListField,
+  type ObjectRule,
+  type StringField,
+  type ValueCheck,
+} from './field.ts'
 import { all, clip, labelValue, qualifiedName } from './rules.ts'
 
 type More<F> = Partial<Omit<F, 'type' | 'text'>>
@@ -45,7 +52,12 @@ const noWildcard = (value: string): string | undefined =>
 
 /** Labels that something must carry. */
 export function labels(what: string, maxItems?: number) {
-  const value = { type: 'string', text: 'The exact value of the label.', use: asWhole, check: all(noWildcard, labelValue) } as const
+  const value = {
+    type: 'string',
+    text: 'The exact value of the label.',
+    use: asWhole,
+    check: all(noWildcard, labelValue),
+  } as const
   const most = maxItems === undefined ? {} : { maxItems }
   return { type: 'map', text: what, use: asWhole, key: all(noWildcard, qualifiedName), value, ...most } as const
 }

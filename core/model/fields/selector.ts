@@ -1,5 +1,13 @@
 // The workload selector of Istio's policies, shared by all kinds that apply to workloads, and the targets at waypoints.
-import { asWhole, enforced, type FieldTable, type FieldUse, type MapField, type ObjectField, type ObjectRule } from './field.ts'
+import {
+  asWhole,
+  enforced,
+  type FieldTable,
+  type FieldUse,
+  type MapField,
+  type ObjectField,
+  type ObjectRule,
+} from './field.ts'
 import { text } from './parts.ts'
 import { labelValue, qualifiedName } from './rules.ts'
 
@@ -16,7 +24,7 @@ function matchLabels(use: FieldUse) {
       type: 'string',
       text: 'The exact value of the label.',
       use: asWhole,
-      check: (value) => (value.includes('*') ? noWildcard : labelValue(value)),
+      check: (value: string) => (value.includes('*') ? noWildcard : labelValue(value)),
     },
   } as const satisfies MapField
 }
@@ -49,7 +57,8 @@ const targetFields = {
   }),
   name: text('Name of the target.', { required: true, minLength: 1, maxLength: 253 }),
   namespace: text('Must be empty: the target stands in the same namespace.', {
-    check: (value) => (value === '' ? undefined : 'must be empty: a target in another namespace is not supported'),
+    check: (value: string) =>
+      value === '' ? undefined : 'must be empty: a target in another namespace is not supported',
   }),
 } as const satisfies FieldTable
 

@@ -27,19 +27,31 @@ export function re2(value: string): string | undefined {
 const fields = {
   exact: text('The exact value.'),
   prefix: text('What the value starts with.', {
-    check: (value) => (value === '' ? 'is empty and would match everything' : undefined),
+    check: (value: string) => (value === '' ? 'is empty and would match everything' : undefined),
   }),
   regex: text('A regular expression (RE2) for the whole value.', {
-    check: (value) => (value === '' ? 'is empty' : re2(value)),
+    check: (value: string) => (value === '' ? 'is empty' : re2(value)),
   }),
 } as const
 
 /** Exactly one way to match. */
 export function stringMatch(what: string) {
-  return { type: 'object', text: what, use: asWhole, fields, rules: [oneOf('exact', 'prefix', 'regex')] } as const satisfies ObjectField
+  return {
+    type: 'object',
+    text: what,
+    use: asWhole,
+    fields,
+    rules: [oneOf('exact', 'prefix', 'regex')],
+  } as const satisfies ObjectField
 }
 
 /** Without any way it matches where a value is there at all. */
 export function presenceMatch(what: string) {
-  return { type: 'object', text: what, use: asWhole, fields, rules: [atMostOne('exact', 'prefix', 'regex')] } as const satisfies ObjectField
+  return {
+    type: 'object',
+    text: what,
+    use: asWhole,
+    fields,
+    rules: [atMostOne('exact', 'prefix', 'regex')],
+  } as const satisfies ObjectField
 }
