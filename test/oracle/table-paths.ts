@@ -34,6 +34,7 @@ function place(
 
 /** As the oracle calls it. */
 export function typeOf(field: Field): string {
+  if (field.type === 'integer' && field.values !== undefined) return `enum ${field.values.join('|')}`
   return field.type === 'enum' ? `enum ${[...field.values].sort().join('|')}` : field.type
 }
 

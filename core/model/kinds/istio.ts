@@ -3,6 +3,7 @@ import { authorizationPolicySpec } from '../fields/authorization-policy.ts'
 import { istioStatus } from '../fields/istio-status.ts'
 import { peerAuthenticationSpec } from '../fields/peer-authentication.ts'
 import { dnsSubdomain } from '../fields/rules.ts'
+import { virtualServiceSpec } from '../fields/virtual-service.ts'
 import { workloadEntrySpec } from '../fields/workload-entry.ts'
 import { age, column, type Kind } from './kind.ts'
 
@@ -24,6 +25,26 @@ export const workloadEntryKind: Kind = {
     column('Address', 'spec.address', 'Address of the workload.'),
     column('Service-Account', 'spec.serviceAccount', 'Service account of the workload.', 1),
     column('Locality', 'spec.locality', 'Locality of the workload.', 1),
+  ],
+}
+
+export const virtualServiceKind: Kind = {
+  kind: 'VirtualService',
+  group: 'networking.istio.io',
+  versions: ['v1', 'v1beta1', 'v1alpha3'],
+  plural: 'virtualservices',
+  singular: 'virtualservice',
+  shortNames: ['vs'],
+  categories: ['istio-io', 'networking-istio-io'],
+  namespaced: true,
+  body: { spec: virtualServiceSpec },
+  status: istioStatus,
+  name: dnsSubdomain,
+  nulls: 'absent',
+  columns: [
+    column('Gateways', 'spec.gateways', 'Gateways whose traffic is routed.'),
+    column('Hosts', 'spec.hosts', 'Hosts that are routed.'),
+    age,
   ],
 }
 
@@ -67,4 +88,9 @@ export const peerAuthenticationKind: Kind = {
   ],
 }
 
-export const istioKinds: readonly Kind[] = [workloadEntryKind, authorizationPolicyKind, peerAuthenticationKind]
+export const istioKinds: readonly Kind[] = [
+  workloadEntryKind,
+  virtualServiceKind,
+  authorizationPolicyKind,
+  peerAuthenticationKind,
+]
