@@ -34,6 +34,12 @@ export interface ObjectRule {
   readonly check: ObjectCheck
 }
 
+/** A published rule of a whole list, decided over items of the right types. */
+export interface ListRule {
+  readonly message: string
+  readonly check: (items: readonly Readonly<Record<string, unknown>>[], report: Report) => void
+}
+
 interface FieldBase {
   /** One sentence for the documentation. */
   readonly text: string
@@ -73,6 +79,8 @@ export interface IntegerField extends FieldBase {
   readonly type: 'integer'
   readonly min: number
   readonly max: number
+  /** The only numbers allowed. */
+  readonly values?: readonly number[]
 }
 
 export interface BooleanField extends FieldBase {
@@ -100,6 +108,8 @@ export interface ListField<Item extends Field = Field> extends FieldBase {
   readonly listType?: 'atomic' | 'set' | 'map'
   /** `x-kubernetes-list-map-keys`, for listType `map`. */
   readonly mapKeys?: readonly string[]
+  /** Rules over the items together; only lists of objects have them. */
+  readonly rules?: readonly ListRule[]
   /** Core kinds: how a strategic merge patch treats the list (`x-kubernetes-patch-strategy`, `-patch-merge-key`). */
   readonly patch?: { readonly strategy: 'merge'; readonly mergeKey?: string }
 }
@@ -119,6 +129,8 @@ export interface ObjectField<Fields extends FieldTable = FieldTable> extends Fie
   readonly fields: Fields
   readonly checks?: readonly ObjectCheck[]
   readonly rules?: readonly ObjectRule[]
+  /** Further fields are kept as they are (`x-kubernetes-preserve-unknown-fields` beside properties). */
+  readonly open?: boolean
   /** `x-kubernetes-map-type: atomic`: apply owns it as one value. */
   readonly atomic?: boolean
 }
