@@ -1,5 +1,6 @@
 // Istio's kinds: workloads, security, traffic.
 import { authorizationPolicySpec } from '../fields/authorization-policy.ts'
+import { destinationRuleSpec } from '../fields/destination-rule.ts'
 import { istioStatus } from '../fields/istio-status.ts'
 import { peerAuthenticationSpec } from '../fields/peer-authentication.ts'
 import { dnsSubdomain } from '../fields/rules.ts'
@@ -67,4 +68,25 @@ export const peerAuthenticationKind: Kind = {
   ],
 }
 
-export const istioKinds: readonly Kind[] = [workloadEntryKind, authorizationPolicyKind, peerAuthenticationKind]
+export const destinationRuleKind: Kind = {
+  kind: 'DestinationRule',
+  group: 'networking.istio.io',
+  versions: ['v1', 'v1beta1', 'v1alpha3'],
+  plural: 'destinationrules',
+  singular: 'destinationrule',
+  shortNames: ['dr'],
+  categories: ['istio-io', 'networking-istio-io'],
+  namespaced: true,
+  body: { spec: destinationRuleSpec },
+  status: istioStatus,
+  name: dnsSubdomain,
+  nulls: 'absent',
+  columns: [column('Host', 'spec.host', 'Host that the rule is for.'), age],
+}
+
+export const istioKinds: readonly Kind[] = [
+  workloadEntryKind,
+  authorizationPolicyKind,
+  peerAuthenticationKind,
+  destinationRuleKind,
+]
