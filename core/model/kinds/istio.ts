@@ -3,6 +3,7 @@ import { authorizationPolicySpec } from '../fields/authorization-policy.ts'
 import { destinationRuleSpec } from '../fields/destination-rule.ts'
 import { istioStatus } from '../fields/istio-status.ts'
 import { peerAuthenticationSpec } from '../fields/peer-authentication.ts'
+import { requestAuthenticationSpec } from '../fields/request-authentication.ts'
 import { dnsSubdomain } from '../fields/rules.ts'
 import { workloadEntrySpec } from '../fields/workload-entry.ts'
 import { age, column, type Kind } from './kind.ts'
@@ -84,9 +85,26 @@ export const destinationRuleKind: Kind = {
   columns: [column('Host', 'spec.host', 'Host that the rule is for.'), age],
 }
 
+export const requestAuthenticationKind: Kind = {
+  kind: 'RequestAuthentication',
+  group: 'security.istio.io',
+  versions: ['v1', 'v1beta1'],
+  plural: 'requestauthentications',
+  singular: 'requestauthentication',
+  shortNames: ['ra'],
+  categories: ['istio-io', 'security-istio-io'],
+  namespaced: true,
+  body: { spec: requestAuthenticationSpec },
+  status: istioStatus,
+  name: dnsSubdomain,
+  nulls: 'refused',
+  columns: [age],
+}
+
 export const istioKinds: readonly Kind[] = [
   workloadEntryKind,
   authorizationPolicyKind,
   peerAuthenticationKind,
   destinationRuleKind,
+  requestAuthenticationKind,
 ]
