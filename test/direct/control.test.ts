@@ -217,6 +217,74 @@ t.test('after a restart a host gets only what differs, and keeps its place', asy
   t.match(third.deltas, [{ full: false, upserts: [], removes: [] }], 'within an epoch the version is enough')
 })
 
+t.test('after a restart in which nothing changed a host goes on with its version', async (t) => {
+  const stateDir = await directory(t)
+  const first = await start(t, stateDir)
+  const before = await host(t, first, stateDir, 'h1')
+  await before.report(report('h1', 'a', '10.1.0.1'))
+  await api(stateDir, 'POST', servicesPath, service('a'))
+  await until('the service', () => [...before.snapshot.services()].length === 1)
+  const { epoch, version } = before.snapshot
+  await before.client.close()
+  await first.close()
+
+  const second = await start(t, stateDir)
+  const after = await new Host(second, before.credentials, before.snapshot).connect(t)
+  t.strictSame(after.deltas, [{ epoch, version, full: false, upserts: [], removes: [] }])
+  t.equal(after.resyncs, 0)
+  await api(stateDir, 'POST', servicesPath, service('b'))
+  await until('the next service', () => [...after.snapshot.services()].length === 2)
+})
+
+t.test('what is only said of an object wakes no host', async (t) => {
+  const stateDir = await directory(t)
+  const control = await start(t, stateDir)
+  const h1 = await host(t, control, stateDir, 'h1')
+  await h1.report(report('h1', 'a', '10.1.0.1'))
+  const path = '/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies'
+  const metadata = { name: 'p', namespace: 'shop' }
+  await api(stateDir, 'POST', path, {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata,
+    spec: { rules: [{}] },
+  })
+  await until('its conditions', async () => {
+    const { body } = await api(stateDir, 'GET', `${path}/p`)
+    return (body['status'] as { conditions?: unknown } | undefined)?.conditions
+  })
+  const status = async () => (await api(stateDir, 'GET', '/culvert/v1/status')).body
+  await until('the revision of the conditions', async () => {
+    const { version, revision } = await status()
+    return Number(revision) > Number(version)
+  })
+  await until('no lag', async () => ((await status())['hosts'] as { lag: number }[])[0]?.lag === 0)
+  t.notOk(h1.deltas.slice(1).some(({ upserts, removes }) => upserts.length + removes.length === 0))
+})
+
+t.test('a host that refuses every version is told of, and keeps nobody else from anything', async (t) => {
+  const stateDir = await directory(t)
+  const control = await start(t, stateDir)
+  const [h1, h2] = [await host(t, control, stateDir, 'h1'), await host(t, control, stateDir, 'h2')]
+  h1.acknowledges = false
+  h1.client.on('delta', ({ epoch, version, upserts }) => {
+    const refused = upserts.map(({ kind, key }) => ({ kind, key, reason: 'no' }))
+    h1.client.acknowledge(epoch, version, [
+      ...refused,
+      ...Array(5000).fill({ kind: 'Service', key: 'x', reason: 'no' }),
+    ])
+  })
+  await h2.report(report('h2', 'a', '10.1.0.1'))
+  for (let n = 0; n < 20; n++) await api(stateDir, 'POST', servicesPath, service(`s${n}`))
+  await until('all services', () => [...h2.snapshot.services()].length === 20)
+  const refused = await until('its refusal', async () => {
+    const { body } = await api(stateDir, 'GET', '/culvert/v1/status')
+    const [first] = body['hosts'] as { lag: number; refused: { key: string }[] }[]
+    return first?.lag === 0 && first.refused.length > 0 && first.refused
+  })
+  t.equal(refused.length, 1000, 'of what it refuses the beginning is kept')
+})
+
 t.test('a deleted host is cut off, its certificate is worth nothing, its workloads are gone', async (t) => {
   const stateDir = await directory(t)
   const control = await start(t, stateDir)
