@@ -6,6 +6,7 @@ import {
   CoreV1Api,
   CustomObjectsApi,
   KubeConfig,
+  type KubernetesListObject,
   type KubernetesObject,
   KubernetesObjectApi,
   makeInformer,
@@ -50,7 +51,12 @@ async function codeOf(promise: Promise<unknown>): Promise<number | undefined> {
 /** Arguments that are left out in the middle. */
 const none2 = [undefined, undefined] as const
 const none4 = [...none2, ...none2] as const
-const none5 = [...none4, undefined] as const
+
+interface List extends Pick<KubernetesListObject<KubernetesObject>, 'items'> {
+  readonly metadata: { readonly continue?: string }
+}
+
+const namesOf = ({ items }: Pick<List, 'items'>) => items.map(({ metadata }) => metadata?.name)
 
 t.test('core objects are driven with their types', async (t) => {
   const api = (await configured(t)).makeApiClient(CoreV1Api)
@@ -76,19 +82,17 @@ t.test('core objects are driven with their types', async (t) => {
 })
 
 t.test('objects without types are found by discovery, listed in parts and patched', async (t) => {
-  const api = KubernetesObjectApi.makeApiClient(await configured(t))
+  const config = await configured(t)
+  const api = KubernetesObjectApi.makeApiClient(config)
   for (const name of ['a', 'b', 'c']) await api.create(policy(name))
-  const first = await api.list('security.istio.io/v1', 'PeerAuthentication', namespace, ...none5, 2)
-  t.strictSame(
-    first.items.map(({ metadata }) => metadata?.name),
-    ['a', 'b'],
-  )
-  const token = first.metadata?._continue
-  const rest = await api.list('security.istio.io/v1', 'PeerAuthentication', namespace, ...none5, 2, token)
-  t.strictSame(
-    rest.items.map(({ metadata }) => metadata?.name),
-    ['c'],
-  )
+  const listed = await api.list('security.istio.io/v1', 'PeerAuthentication', namespace)
+  t.strictSame(namesOf(listed), ['a', 'b', 'c'])
+  const custom = config.makeApiClient(CustomObjectsApi)
+  const kind = { group: 'security.istio.io', version: 'v1', namespace, plural: 'peerauthentications' }
+  const first = (await custom.listNamespacedCustomObject({ ...kind, limit: 2 })) as List
+  t.strictSame(namesOf(first), ['a', 'b'])
+  const rest = await custom.listNamespacedCustomObject({ ...kind, limit: 2, _continue: first.metadata.continue! })
+  t.strictSame(namesOf(rest as List), ['c'])
   const merged = { ...policy('a'), spec: { mtls: { mode: 'PERMISSIVE' } } }
   const patched = await api.patch(merged, ...none4, PatchStrategy.MergePatch)
   t.equal((patched as Policy).spec?.mtls?.mode, 'PERMISSIVE')

@@ -5,6 +5,8 @@ import t from 'tap'
 import { killApi } from '../helpers/api-kills.ts'
 import { ControlProcess, controlCommand } from '../helpers/control-process.ts'
 
+t.setTimeout(240_000)
+
 t.test('kill -9 during 1,000 writes over the API loses no acknowledged one', { timeout: 110_000 }, async (t) => {
   const figures = await killApi(join(t.testdir(), 'state'), 1000, 5)
   t.strictSame(figures.problems, [])
