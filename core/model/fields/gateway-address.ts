@@ -22,7 +22,7 @@ export const addressShape: ObjectRule = {
   message: 'one of the shapes of type, value',
   check: ({ type = 'IPAddress', value }, report) => {
     if (type !== 'IPAddress' || value === undefined || ipAddress(String(value)) === undefined) return
-    report(['value'], `"${clip(String(value))}" is not an IP address: write one, or set type to Hostname`)
+    report(['value'], `"${clip(String(value))}" is not an IP address; write one, or set type to Hostname`)
   },
 }
 

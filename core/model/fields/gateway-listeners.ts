@@ -59,22 +59,22 @@ function distinct(
 const listenerRules: readonly ListRule<Listener>[] = [
   each("tls must not be specified for protocols ['HTTP', 'TCP', 'UDP']", ({ protocol, tls }) =>
     tls !== undefined && ['HTTP', 'TCP', 'UDP'].includes(protocol)
-      ? ['tls', `is not for protocol ${protocol}: use ${protocol === 'HTTP' ? 'HTTPS' : 'TLS'}, or remove it`]
+      ? ['tls', `is not for protocol ${protocol}; use ${protocol === 'HTTP' ? 'HTTPS' : 'TLS'}, or remove it`]
       : undefined,
   ),
   each('tls mode must be Terminate for protocol HTTPS', ({ protocol, tls }) =>
     protocol === 'HTTPS' && tls !== undefined && (tls.mode ?? 'Terminate') !== 'Terminate'
-      ? ['tls.mode', 'must be Terminate for protocol HTTPS: use protocol TLS to pass connections through']
+      ? ['tls.mode', 'must be Terminate for protocol HTTPS; use protocol TLS to pass connections through']
       : undefined,
   ),
   each('tls mode must be set for protocol TLS', ({ protocol, tls }) =>
     protocol === 'TLS' && tls === undefined
-      ? ['tls', 'is required for protocol TLS: set mode to Passthrough, or to Terminate with certificateRefs']
+      ? ['tls', 'is required for protocol TLS; set mode to Passthrough, or to Terminate with certificateRefs']
       : undefined,
   ),
   each("hostname must not be specified for protocols ['TCP', 'UDP']", ({ protocol, hostname }) =>
     hostname !== undefined && ['TCP', 'UDP'].includes(protocol)
-      ? ['hostname', `is not for protocol ${protocol}, which has no host names: remove it`]
+      ? ['hostname', `is not for protocol ${protocol}, which has no host names; remove it`]
       : undefined,
   ),
   distinct(
@@ -85,7 +85,7 @@ const listenerRules: readonly ListRule<Listener>[] = [
   distinct(
     'Combination of port, protocol and hostname must be unique for each listener',
     ({ port, protocol, hostname }) => JSON.stringify([port, protocol, hostname]),
-    ({ name }) => `has port, protocol and hostname of the listener "${name}": change one of them`,
+    ({ name }) => `has port, protocol and hostname of the listener "${name}"; change one of them`,
   ),
 ]
 
@@ -134,7 +134,7 @@ const tls = {
       check: ({ mode = 'Terminate', certificateRefs = [], options = {} }, report) => {
         if (mode !== 'Terminate' || (certificateRefs as readonly unknown[]).length > 0) return
         if (Object.keys(options as object).length > 0) return
-        report(['certificateRefs'], 'is required for mode Terminate: name the Secret with the certificate', 'required')
+        report(['certificateRefs'], 'is required for mode Terminate; name the Secret with the certificate', 'required')
       },
     },
   ],

@@ -48,7 +48,7 @@ export function sectionName<const More extends Extra = Record<never, never>>(wha
 /** A whole domain name, without wildcard (`PreciseHostname`). */
 export function preciseHost(what: string) {
   const check = (value: string): string | undefined =>
-    value.startsWith('*.') ? `"${clip(value)}" has a wildcard: name one host` : hostName(value)
+    value.startsWith('*.') ? `"${clip(value)}" has a wildcard; name one host` : hostName(value)
   return text(what, { minLength: 1, maxLength: 253, pattern: `^${domain}$`, check })
 }
 
@@ -63,11 +63,11 @@ export function isHostName(value: string): boolean {
 }
 
 function hostName(value: string): string | undefined {
-  if (isIP(value) !== 0) return `"${clip(value)}" is an IP address: name a host`
+  if (isIP(value) !== 0) return `"${clip(value)}" is an IP address; name a host`
   if (value !== value.toLowerCase() && isHostName(value.toLowerCase())) {
-    return `"${clip(value)}" has upper-case letters: write "${clip(value.toLowerCase())}"`
+    return `"${clip(value)}" has upper-case letters; write "${clip(value.toLowerCase())}"`
   }
-  if (value.includes('://')) return `"${clip(value)}" is a URL: write the host name alone`
+  if (value.includes('://')) return `"${clip(value)}" is a URL; write the host name alone`
   if (isHostName(value)) return undefined
   const wildcard = value.includes('*') ? '; a wildcard is the whole first label: "*.example.com"' : ''
   return `"${clip(value)}" is not a host name such as api.example.com${wildcard}`
@@ -84,7 +84,7 @@ export function headerValue(what: string) {
   const check = (value: string): string | undefined =>
     /^[!-~]+([\t ]?[!-~]+)*$/.test(value)
       ? undefined
-      : `"${clip(value)}" is not a header value: visible ASCII, with single spaces between words`
+      : `"${clip(value)}" is not a header value; use visible ASCII, with single spaces between words`
   return text(what, { required: true, minLength: 1, maxLength: 4096, pattern, check })
 }
 

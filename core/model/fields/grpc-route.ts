@@ -77,7 +77,7 @@ const method = {
       message: "One or both of 'service' or 'method' must be specified",
       check: (match, report) => {
         if (match['service'] !== undefined || match['method'] !== undefined) return
-        report([], 'needs service, method or both: remove it to match every call', 'required')
+        report([], 'needs service, method or both; remove it to match every call', 'required')
       },
     },
     named(

@@ -21,7 +21,7 @@ function tied(by: string, value: string, field: string): readonly ObjectRule[] {
       message: `${by} must be '${value}' when ${field} is set`,
       check: (object, report) => {
         if (object[field] !== undefined && object[by] !== value) {
-          report([field], `is for ${by} ${value} only: set ${by} to ${value}, or remove it`)
+          report([field], `is for ${by} ${value} only; set ${by} to ${value}, or remove it`)
         }
       },
     },
@@ -162,7 +162,7 @@ const externalAuth = {
           check: (value: string) =>
             gatewayPath.test(value)
               ? undefined
-              : `"${clip(value)}" is not a path such as /check: encode other characters as %20`,
+              : `"${clip(value)}" is not a path such as /check; encode other characters as %20`,
         }),
         allowedHeaders: names('Headers of the request that are passed on.'),
         allowedResponseHeaders: names('Headers of the answer that the request gets.'),
@@ -205,7 +205,7 @@ const redirectOrRewrite: ListRule = {
   check: (filters, report) => {
     const index = filters.findIndex(({ type }) => type === 'URLRewrite')
     if (index < 0 || !filters.some(({ type }) => type === 'RequestRedirect')) return
-    report([index], 'cannot be combined with a RequestRedirect: a redirected request goes nowhere; keep one')
+    report([index], 'cannot be combined with a RequestRedirect, which answers the request itself; keep one of the two')
   },
 }
 

@@ -26,12 +26,12 @@ function plainPath(message: string, wrong: (value: string) => string | undefined
   }
 }
 
-const never = 'and would match no request: requests are compared after their paths are normalized'
+const never = 'and would match no request; write the path as it is after normalization'
 
 function contains(part: string): ObjectRule {
   return plainPath(`must not contain '${part}' when type one of ${plainTypes}`, (value) =>
     value.includes(part)
-      ? `contains "${part}" ${part === '#' ? 'which is no part of a path: remove it' : never}`
+      ? `contains "${part}" ${part === '#' ? 'which is no part of a path; remove it' : never}`
       : undefined,
   )
 }
@@ -44,14 +44,14 @@ function endsWith(part: string): ObjectRule {
 
 const pathRules: readonly ObjectRule[] = [
   plainPath(`value must be an absolute path and start with '/' when type one of ${plainTypes}`, (value) =>
-    value.startsWith('/') ? undefined : 'is not an absolute path: start it with "/"',
+    value.startsWith('/') ? undefined : 'is not an absolute path; start it with "/"',
   ),
   ...['//', '/./', '/../', '%2f', '%2F', '#'].map(contains),
   ...['/..', '/.'].map(endsWith),
   plainPath(`must only contain valid characters (matching ${gatewayPath.source}) for types ${plainTypes}`, (value) =>
     gatewayPath.test(value) || !value.startsWith('/') || value.includes('#')
       ? undefined
-      : 'has characters that a path cannot have: write them encoded, a space as %20',
+      : 'has characters that a path cannot have; write them encoded, a space as %20',
   ),
 ]
 
@@ -100,7 +100,7 @@ const eachNameOnce: ObjectCheck = (match, report) => {
     else
       report(
         ['headers', index, 'name'],
-        `"${name}" is the header of headers[${first}]: only the first one would count`,
+        `"${name}" is the header of headers[${first}], and only the first one would count; keep one`,
         'duplicate',
       )
   }

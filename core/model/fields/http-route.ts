@@ -21,7 +21,7 @@ const redirectGoesNowhere: ObjectRule = {
     if (index < 0 || backendsOf(rule).length === 0) return
     report(
       ['backendRefs'],
-      `cannot be combined with the RequestRedirect of filters[${index}]: no request would reach a backend`,
+      `cannot be combined with the RequestRedirect of filters[${index}], which answers every request; keep one of the two`,
     )
   },
 }
@@ -41,7 +41,7 @@ function prefixRule(message: string, field: string, within: boolean): ObjectRule
       for (const { at, filters } of lists) {
         const index = filters.findIndex((filter) => replacesPrefix(filter[field]))
         if (index < 0) continue
-        const message = 'needs a rule with exactly one match, of type PathPrefix: which prefix would be replaced?'
+        const message = 'needs to know the prefix that matched; give the rule exactly one match, of type PathPrefix'
         report([...at, index, field, 'path', 'replacePrefixMatch'], message)
       }
     },
@@ -160,7 +160,7 @@ export function mostMatches(absent: 0 | 1): ListRule {
     check: (rules, report) => {
       const counts = rules.map(({ matches }) => (matches as readonly unknown[] | undefined)?.length ?? absent)
       const sum = counts.reduce<number>((total, count) => total + count, 0)
-      if (sum > 128) report([], `have ${sum} matches in all, at most 128 are allowed: split the route in two`)
+      if (sum > 128) report([], `have ${sum} matches in all, at most 128 are allowed; split the route in two`)
     },
   }
 }

@@ -11,7 +11,7 @@ const valuesFit: ObjectCheck = ({ operator, values = [] }, report) => {
   const count = (values as readonly unknown[]).length
   const compares = operator === 'In' || operator === 'NotIn'
   if (compares && count === 0) report(['values'], `is required for operator ${operator}`, 'required')
-  if (!compares && count > 0) report(['values'], `is not for operator ${String(operator)}: remove it, or use In`)
+  if (!compares && count > 0) report(['values'], `is not for operator ${String(operator)}; remove it, or use In`)
 }
 
 const expression = {

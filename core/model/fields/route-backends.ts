@@ -16,7 +16,7 @@ const needsPort: ObjectRule = {
   message: 'Must have port for Service reference',
   check: ({ group = '', kind = 'Service', name, port: number }, report) => {
     if (group !== '' || kind !== 'Service' || number !== undefined) return
-    report(['port'], `is required: which port of the Service ${String(name)} gets the traffic?`, 'required')
+    report(['port'], `is required; say which port of the Service ${String(name)} gets the traffic`, 'required')
   },
 }
 

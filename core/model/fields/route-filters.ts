@@ -41,7 +41,7 @@ const eachHeaderOnce: ObjectCheck = (modifier, report) => {
       const first = seen.get(name.toLowerCase())
       if (first === undefined) seen.set(name.toLowerCase(), `${part}[${index}]`)
       else
-        report([part, index], `changes the header "${name}", which ${first} changes already: join the two`, 'duplicate')
+        report([part, index], `changes the header "${name}", which ${first} changes already; join the two`, 'duplicate')
     }
   }
 }
@@ -73,7 +73,7 @@ const oneShare: ObjectRule = {
   message: 'Only one of percent or fraction may be specified in HTTPRequestMirrorFilter',
   check: ({ percent, fraction }, report) => {
     if (percent !== undefined && fraction !== undefined)
-      report(['fraction'], 'cannot be combined with percent: keep one')
+      report(['fraction'], 'cannot be combined with percent; keep one')
   },
 }
 
@@ -122,7 +122,7 @@ export function filterRules(types: Readonly<Record<string, string>>): readonly O
         if (filter[field] === undefined || filter['type'] === type) return
         report(
           [field],
-          `is of filters of type ${type}, this one is of type ${String(filter['type'])}: put it into a filter of its own`,
+          `is of filters of type ${type}, this one is of type ${String(filter['type'])}; put it into a filter of its own`,
         )
       },
     } satisfies ObjectRule,
@@ -143,7 +143,7 @@ export function atMostOnce(type: string): ListRule {
       const first = filters.findIndex((filter) => filter['type'] === type)
       for (const [index, filter] of filters.entries()) {
         if (filter['type'] !== type || index === first) continue
-        report([index], `is the second filter of type ${type}: join it with entry ${first}`, 'duplicate')
+        report([index], `is the second filter of type ${type}; join it with entry ${first}`, 'duplicate')
       }
     },
   }

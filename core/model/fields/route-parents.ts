@@ -42,7 +42,7 @@ const told: ListRule = {
     eachPair(parents, (later, earlier) => {
       for (const name of ['sectionName', 'port']) {
         if ((parents[later]![name] === undefined) === (parents[earlier]![name] === undefined)) continue
-        const message = `names the same parent as entry ${earlier}: set ${name} in both or in neither`
+        const message = `names the same parent as entry ${earlier}; set ${name} in both or in neither`
         report([later], message)
       }
     })
@@ -54,7 +54,7 @@ const distinct: ListRule = {
   check: (parents, report) => {
     eachPair(parents, (later, earlier) => {
       const same = ['sectionName', 'port'].every((name) => parents[later]![name] === parents[earlier]![name])
-      const message = `is the same parent as entry ${earlier}: remove it, or give them different sectionName or port`
+      const message = `is the same parent as entry ${earlier}; remove it, or give them different sectionName or port`
       if (same) report([later], message, 'duplicate')
     })
   },

@@ -11,7 +11,7 @@ const permanent: ObjectRule = {
   check: ({ cookie, absoluteTimeout }, report) => {
     const { lifetimeType } = (cookie ?? {}) as { readonly lifetimeType?: string }
     if (lifetimeType !== 'Permanent' || absoluteTimeout !== undefined) return
-    report(['absoluteTimeout'], 'is required for a Permanent cookie: how long does the browser keep it?', 'required')
+    report(['absoluteTimeout'], 'is required for a Permanent cookie; say how long the browser keeps it', 'required')
   },
 }
 
@@ -22,7 +22,7 @@ function placeRules(type: 'Cookie' | 'Header', field: 'cookie' | 'header'): read
       message: `${field} must be nil if type is not ${type}`,
       check: (session, report) => {
         if (session[field] === undefined || (session['type'] ?? 'Cookie') === type) return
-        report([field], `is for type ${type} only: set type to ${type}, or remove it`)
+        report([field], `is for type ${type} only; set type to ${type}, or remove it`)
       },
     },
     {
@@ -68,7 +68,7 @@ export const sessionPersistence = {
           check: (value: string) =>
             value.startsWith('/') && !/[;\p{Cc}]/u.test(value)
               ? undefined
-              : `"${clip(value)}" is not a path: start it with "/"`,
+              : `"${clip(value)}" is not a path; start it with "/"`,
         }),
       },
     },
