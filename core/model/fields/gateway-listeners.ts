@@ -37,23 +37,19 @@ function each(
   }
 }
 
-/** A rule against two listeners of which `keyOf` says the same. */
-function distinct(
-  message: string,
-  keyOf: (listener: Listener) => string,
-  complaint: (first: Listener) => string,
-): ListRule<Listener> {
-  return {
-    message,
-    check: (listeners, report) => {
-      const seen = new Map<string, Listener>()
-      for (const [index, listener] of listeners.entries()) {
-        const first = seen.get(keyOf(listener))
-        if (first === undefined) seen.set(keyOf(listener), listener)
-        else report([index], complaint(first), 'duplicate')
-      }
-    },
-  }
+/** That names are distinct, the type of the list says. */
+const distinct: ListRule<Listener> = {
+  message: 'Combination of port, protocol and hostname must be unique for each listener',
+  check: (listeners, report) => {
+    const seen = new Map<string, string>()
+    for (const [index, { name, port, protocol, hostname }] of listeners.entries()) {
+      const key = JSON.stringify([port, protocol, hostname])
+      const first = seen.get(key)
+      const complaint = `has port, protocol and hostname of the listener "${first}"; change one of them`
+      if (first === undefined) seen.set(key, name)
+      else report([index], complaint, 'duplicate')
+    }
+  },
 }
 
 const listenerRules: readonly ListRule<Listener>[] = [
@@ -77,16 +73,7 @@ const listenerRules: readonly ListRule<Listener>[] = [
       ? ['hostname', `is not for protocol ${protocol}, which has no host names; remove it`]
       : undefined,
   ),
-  distinct(
-    'Listener name must be unique within the Gateway',
-    ({ name }) => name,
-    ({ name }) => `is named "${name}" as another listener`,
-  ),
-  distinct(
-    'Combination of port, protocol and hostname must be unique for each listener',
-    ({ port, protocol, hostname }) => JSON.stringify([port, protocol, hostname]),
-    ({ name }) => `has port, protocol and hostname of the listener "${name}"; change one of them`,
-  ),
+  distinct,
 ]
 
 const protocolPattern =
