@@ -135,7 +135,8 @@ const tls = {
 export const gatewaySpec = {
   type: 'object',
   text: 'A proxy with listeners.',
-  use: asWhole,
+  // one word for all: each field has its own below, which counts once this one is `asWhole`
+  use: needsWaypoint('a Gateway is not made'),
   required: true,
   fields: {
     gatewayClassName: objectName('Class of the gateway: culvert-waypoint for a waypoint.', {
