@@ -20,6 +20,7 @@ import type { ControlConfig } from './config.ts'
 import { ConfigDirectory } from './directory.ts'
 import { EntryIndex } from './entries.ts'
 import { FeedServer } from './feed/server.ts'
+import { GarbageCollector } from './gc.ts'
 import { Hosts } from './hosts.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
 import { Acknowledged } from './publish/acknowledged.ts'
@@ -32,6 +33,7 @@ import { StatusWriter } from './publish/status-writer.ts'
 import type { FeedPlace } from './replicas/registry.ts'
 import { Replica } from './replicas/replica.ts'
 import { Reports } from './reports.ts'
+import { explainRoutes } from './routes/explain.ts'
 import { controlRoutes } from './routes.ts'
 import { openAuthority, openSecrets } from './secrets.ts'
 import { privateDirectory } from './state-files.ts'
@@ -98,6 +100,9 @@ async function assemble(
   const allocate = vips.allocate.bind(vips)
   const resources = new Resources({ store, allocate, protectedNamespaces: seededNamespaces })
   await seedNamespaces(resources)
+  const collector = new GarbageCollector({ store, resources, log })
+  opened.defer(() => collector.close())
+  collector.start()
   await openDirectory(config, resources, log, opened)
   const settings = settingsOf(config)
   const deltas = new DeltaLog(epochOf(authority, settings, build))
@@ -130,7 +135,10 @@ async function assemble(
   }
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(secrets.token, stateDir)
-  const routes = controlRoutes({ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf })
+  const routes = {
+    ...controlRoutes({ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf }),
+    ...explainRoutes({ resources, deltas, ask: feed.explain.bind(feed) }),
+  }
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({
     store,

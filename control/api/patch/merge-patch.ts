@@ -1,5 +1,5 @@
 // JSON merge patch (RFC 7386): how `kubectl label`, `annotate` and `patch --type merge` change an object.
-import { isObject } from '../../core/model/field-check.ts'
+import { isObject } from '../../../core/model/field-check.ts'
 
 /** The target with the patch applied; neither is changed. A null in the patch removes, a list replaces. */
 export function mergePatch(target: unknown, patch: unknown): unknown {
