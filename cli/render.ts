@@ -55,7 +55,7 @@ export function age(ms: number): string {
 
 /** The cell of a column: the scalar at its path, lists joined with commas, maps as `key=value`. */
 export function cell(object: MeshObject, column: Column, now: number): string {
-  const value = follow(object, column.path)
+  const value = column.cell?.(object) ?? follow(object, column.path)
   if (column.type === 'date') {
     const time = typeof value === 'string' ? Date.parse(value) : Number.NaN
     return Number.isNaN(time) ? '<unknown>' : age(now - time)

@@ -88,7 +88,8 @@ export interface TableOptions {
 
 /** `meta.k8s.io/v1 Table`. */
 export function tableOf(kind: Kind, objects: readonly MeshObject[], options: TableOptions): object {
-  const name = { name: 'Name', type: 'string', format: 'name', description: 'Name of the object.', priority: 0 }
+  const priority = kind.nameIsWide === true ? 1 : 0
+  const name = { name: 'Name', type: 'string', format: 'name', description: 'Name of the object.', priority }
   const others = kind.columns.map(({ name, type, text, priority }) => ({
     name,
     // the age is computed here: kubectl prints cells as they are
@@ -114,7 +115,7 @@ function rowOf(kind: Kind, object: MeshObject, options: TableOptions): object {
 }
 
 function cellOf(column: Column, object: MeshObject, nowMs: number): string {
-  const found = column.path.reduce<unknown>((value, part) => step(value, part), object)
+  const found = column.cell?.(object) ?? column.path.reduce<unknown>((value, part) => step(value, part), object)
   if (column.type === 'date') return typeof found === 'string' ? ageOf(nowMs - Date.parse(found)) : '<unknown>'
   const text = cellText(found)
   return text === '' ? '<none>' : text
