@@ -10,6 +10,21 @@ export interface ObjectMeta {
   readonly creationTimestamp?: string
   readonly labels?: Readonly<Record<string, string>>
   readonly annotations?: Readonly<Record<string, string>>
+  /** Who owns which fields; kept by the API server. */
+  readonly managedFields?: readonly ManagedFieldsEntry[]
+}
+
+/** `meta/v1 ManagedFieldsEntry`: the fields that one manager wrote through one door. */
+export interface ManagedFieldsEntry {
+  readonly manager: string
+  readonly operation: 'Apply' | 'Update'
+  /** At which version the fields were written. */
+  readonly apiVersion: string
+  /** RFC 3339, seconds. */
+  readonly time?: string
+  readonly fieldsType: 'FieldsV1'
+  readonly fieldsV1: Readonly<Record<string, unknown>>
+  readonly subresource?: string
 }
 
 export interface Condition {
