@@ -34,7 +34,7 @@ export async function becomeMember(options: MembershipOptions): Promise<Membersh
   const { config, log } = options
   const certificate = (await HostCertificate.load(config.stateDir, config.host, log)) ?? (await join(options))
   const feed = new FeedClient({
-    control: config.control,
+    controls: config.control,
     host: config.host,
     build: options.build,
     trustDomain: certificate.credentials.trustDomain,
@@ -60,8 +60,9 @@ export async function stayMember({ certificate, feed }: Membership, signal: Abor
 }
 
 async function join({ config, log, signal }: MembershipOptions): Promise<HostCertificate> {
-  const { host, control, stateDir } = config
+  const { host, control: controls, stateDir } = config
   for (let attempt = 0; ; attempt += 1) {
+    const control = controls[attempt % controls.length]!
     try {
       const credentials = await joinMesh({ control, host, token: await readToken(config), signal })
       const certificate = await HostCertificate.adopt(stateDir, credentials, log)
@@ -70,7 +71,7 @@ async function join({ config, log, signal }: MembershipOptions): Promise<HostCer
     } catch (error: unknown) {
       const failure = asMeshError(error, 'FEED_CLOSED')
       if (!failure.retryable || signal.aborted) throw failure
-      const delayMs = backoff(attempt, joinRetry)
+      const delayMs = backoff(Math.floor(attempt / controls.length), joinRetry)
       log.warn({ code: failure.code, delayMs }, failure.message)
       await sleep(delayMs, signal)
     }

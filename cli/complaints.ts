@@ -5,6 +5,7 @@ import { didYouMean } from '../core/model/suggest.ts'
 export const groups: Readonly<Record<string, readonly string[]>> = {
   lab: ['up', 'down', 'exec', 'status', 'stop', 'start'],
   token: ['create'],
+  context: ['list', 'use'],
 }
 
 /** The words of a command line that name its command: `culvert lab up` of `lab up --bad`. */

@@ -11,10 +11,15 @@ import type { MeshObject } from '../core/model/resource.ts'
 export interface LoadedManifests {
   readonly manifests: readonly Manifest[]
   readonly problems: readonly Problem[]
+  /** Objects with problems whose name is known. */
+  readonly faulty: readonly Manifest[]
 }
 
-/** The files that one `-f` means: a file, or every .yaml, .yml and .json of a folder. Throws CONFIG_INVALID for neither. */
-export function manifestFiles(path: string): readonly string[] {
+/**
+ * The files that one `-f` means: a file, or every .yaml, .yml and .json of a folder (and of those below it, where `recursive`).
+ * Throws CONFIG_INVALID for neither.
+ */
+export function manifestFiles(path: string, recursive = false): readonly string[] {
   let folder: boolean
   try {
     folder = statSync(path).isDirectory()
@@ -22,29 +27,40 @@ export function manifestFiles(path: string): readonly string[] {
     throw new MeshError('CONFIG_INVALID', `cannot read ${path}: no such file or folder`, { cause })
   }
   if (!folder) return [path]
-  const files = readdirSync(path, { withFileTypes: true })
+  const files = readdirSync(path, { withFileTypes: true, recursive })
     .filter((entry) => entry.isFile() && /\.(ya?ml|json)$/.test(entry.name))
-    .map((entry) => join(path, entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
     .toSorted()
   if (files.length === 0) throw new MeshError('CONFIG_INVALID', `${path} has no .yaml, .yml or .json file`)
   return files
 }
 
 /** Reads and checks every file; `-` reads `stdin`. All problems of all files are collected. */
-export function loadManifests(paths: readonly string[], namespace: string, stdin: () => string): LoadedManifests {
+export function loadManifests(
+  paths: readonly string[],
+  namespace: string,
+  stdin: () => string,
+  recursive = false,
+): LoadedManifests {
   const manifests: Manifest[] = []
+  const faulty: Manifest[] = []
   const problems: Problem[] = []
   for (const path of paths) {
-    for (const file of path === '-' ? ['-'] : manifestFiles(path)) {
+    for (const file of path === '-' ? ['-'] : manifestFiles(path, recursive)) {
       const text = file === '-' ? stdin() : readFileSync(file, 'utf8')
       const parsed = parseManifests(text, file === '-' ? 'stdin' : file)
       problems.push(...parsed.problems)
       manifests.push(...parsed.objects)
+      faulty.push(...parsed.faulty)
     }
   }
   const placed = manifests.map((manifest) => place(manifest, namespace))
   if (problems.length === 0) problems.push(...validateManifests(placed))
-  return { manifests: placed.toSorted(byApplyOrder), problems }
+  return {
+    manifests: placed.toSorted(byApplyOrder),
+    problems,
+    faulty: faulty.map((manifest) => place(manifest, namespace)),
+  }
 }
 
 /** Reads and checks files that must be right. Throws RESOURCE_INVALID with one `file:line:column: path: message` per problem. */

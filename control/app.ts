@@ -1,34 +1,41 @@
 // The control plane's one wiring place: store, certificate authority, resources, compile and publish, feed and API. Called by
 // cli/commands/control.ts and by tests. Everything that it knows is in the state directory: it may be killed at any time.
-import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
 import { MeshError } from '../core/base/errors.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
 import type { HostPort } from '../core/base/parsers.ts'
 import { controlIdentity } from '../core/identity/spiffe.ts'
+import { digestOf } from '../core/model/digest.ts'
 import { canonicalAddress, type SocketAddress } from '../core/net/address.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
 import { ApiError } from './api/errors.ts'
 import { Resources } from './api/resources.ts'
 import { startApi } from './api/server.ts'
-import { Authority } from './ca/authority.ts'
+import type { Authority } from './ca/authority.ts'
 import { ServerCertificate } from './ca/server-certificate.ts'
 import type { LeafNames } from './ca/x509.ts'
-import type { CompileSettings } from './compile/settings.ts'
+import { rules } from './compile/rules.ts'
+import { type CompileSettings, compileFormat } from './compile/settings.ts'
 import type { ControlConfig } from './config.ts'
 import { ConfigDirectory } from './directory.ts'
+import { EntryIndex } from './entries.ts'
 import { FeedServer } from './feed/server.ts'
 import { Hosts } from './hosts.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
-import { ConditionWriter } from './publish/conditions.ts'
+import { Acknowledged } from './publish/acknowledged.ts'
 import { DeltaLog } from './publish/delta-log.ts'
+import { EncodedDeltas } from './publish/encoded.ts'
+import { StoreFollower } from './publish/follower.ts'
 import { Publisher } from './publish/publisher.ts'
+import { ResolvedRefs } from './publish/resolved-refs.ts'
+import { StatusWriter } from './publish/status-writer.ts'
+import type { FeedPlace } from './replicas/registry.ts'
+import { Replica } from './replicas/replica.ts'
 import { Reports } from './reports.ts'
 import { controlRoutes } from './routes.ts'
+import { openAuthority, openSecrets } from './secrets.ts'
 import { privateDirectory } from './state-files.ts'
-import { openSqliteStore } from './store/sqlite.ts'
-import type { Store } from './store/store.ts'
+import { openStore } from './store/open.ts'
 import { Tokens } from './tokens.ts'
 import { VipAllocator, vipRanges } from './vips.ts'
 
@@ -83,28 +90,47 @@ async function assemble(
 ): Promise<Omit<Control, 'close'>> {
   const stateDir = await privateDirectory(config.stateDir)
   await warmThreadPool()
-  const store = await openSqliteStore(join(stateDir, 'store.sqlite'))
+  const store = await openStore(config, stateDir, log)
   opened.defer(() => store.close())
-  const authority = await openAuthority(config, stateDir, store, log)
+  const secrets = await openSecrets(config, stateDir, store)
+  const authority = await openAuthority(config, secrets.keys, store, log)
   const vips = new VipAllocator({ store })
   const allocate = vips.allocate.bind(vips)
   const resources = new Resources({ store, allocate, protectedNamespaces: seededNamespaces })
   await seedNamespaces(resources)
   await openDirectory(config, resources, log, opened)
-  const deltas = new DeltaLog(randomUUID())
   const settings = settingsOf(config)
-  const conditions = new ConditionWriter(resources, log)
-  const publisher = new Publisher({ store, settings, log: deltas, conditions, logger: log })
+  const deltas = new DeltaLog(epochOf(authority, settings, build))
+  let replica: Replica | undefined
+  const sessionOf = (host: string) => replica?.session(host)
+  const entries = new EntryIndex()
+  const acknowledged = new Acknowledged({ entries, session: sessionOf, epoch: () => deltas.epoch })
+  const status = new StatusWriter({
+    resources,
+    references: new ResolvedRefs({ ...settings.mesh, rootNamespaces: settings.rootNamespaces }),
+    hosts: () => acknowledged.hosts,
+    leads: () => replica?.leads ?? false,
+    isCompiled: (kind) => rules.some((rule) => rule.kind.kind === kind),
+    log,
+  })
+  opened.defer(() => status.close())
+  const publisher = new Publisher({ settings, log: deltas, status, logger: log })
   opened.defer(() => publisher.close())
-  publisher.start()
+  const follower = new StoreFollower({ store, listeners: [entries, publisher], log })
+  opened.defer(() => follower.close())
+  follower.start()
   const hosts = new Hosts({ records: store.records, authority, certificateLifetimeMs: config.hostLifetime })
   const tokens = new Tokens({ records: store.records, rootFingerprint: authority.rootFingerprint })
-  const reports = new Reports({ resources, isVirtual: (address) => vips.contains(address), log })
-  await reports.removeUnknownHosts(new Set((await hosts.list()).map(({ host }) => host)))
-  const session = { authority, hosts, tokens, reports, deltas, publisher, log }
+  const reports = new Reports({ resources, entries, isVirtual: (address) => vips.contains(address), log })
+  const encoded = new EncodedDeltas(deltas)
+  const session = {
+    ...{ authority, hosts, tokens, reports, deltas, encoded, publisher, log },
+    feeds: () => replica?.feeds ?? [],
+    acknowledged: () => status.acknowledged(),
+  }
   const feed = await openFeed(config, session, opened)
-  const token = await apiToken(stateDir)
-  const routes = controlRoutes({ ...session, resources, session: (host) => feed.status(host) })
+  const token = await apiToken(secrets.token, stateDir)
+  const routes = controlRoutes({ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf })
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({
     store,
@@ -120,28 +146,62 @@ async function assemble(
   })
   opened.defer(() => api.close())
   apiCertificate.onRenewal((pair) => api.renew(pair))
-  await publishApi(stateDir, api.address, authority.bundle)
+  const { server } = await publishApi(stateDir, api.address, authority.bundle)
+  replica = new Replica({
+    records: store.records,
+    shared: config.store !== 'sqlite',
+    feed: advertised(config, feed.address),
+    api: server,
+    build,
+    sessions: () => feed.sessions,
+    log,
+  })
+  opened.defer(() => replica?.close())
+  if (config.store !== 'sqlite') followHosts(hosts, opened)
+  whileLeading(replica, { status, hosts, reports, publisher, log })
+  await replica.start()
   const addresses = { api: api.address, feed: feed.address }
   log.info({ ...addresses, trustDomain: authority.trustDomain }, 'control plane listens')
   return { addresses, ready: publisher.ready }
 }
 
-/** The trust domain and the root are for ever: certificates, tokens and policies of the mesh name them. */
-async function openAuthority(config: ControlConfig, stateDir: string, store: Store, log: Logger): Promise<Authority> {
-  const { trustDomain, leafLifetime: leafLifetimeMs } = config
-  const known = (await store.records.get('mesh', 'identity')) as { trustDomain: string; root: string } | undefined
-  if (known !== undefined && known.trustDomain !== trustDomain) {
-    const message = `--trust-domain is ${trustDomain}, but the mesh in ${stateDir} was made for ${known.trustDomain}`
-    throw new MeshError('CONFIG_INVALID', message)
+/** Hosts that another replica deletes, or that join anew there, lose their connections here. */
+function followHosts(hosts: Hosts, opened: AsyncDisposableStack): void {
+  const stop = new AbortController()
+  const following = hosts.follow(stop.signal)
+  opened.defer(async () => {
+    stop.abort()
+    await following
+  })
+}
+
+/** What only one replica does. */
+function whileLeading(
+  replica: Replica,
+  deps: Pick<FeedDeps, 'hosts' | 'reports' | 'publisher' | 'log'> & { readonly status: StatusWriter },
+): void {
+  const { status, hosts, reports, publisher, log } = deps
+  const forgetHosts = async (): Promise<void> => {
+    await publisher.ready
+    const known = await hosts.list()
+    await reports.removeUnknownHosts(new Set(known.map(({ host }) => host)))
   }
-  const authority = await Authority.open({ stateDirectory: stateDir, trustDomain, leafLifetimeMs, log })
-  if (known === undefined) {
-    await store.records.put('mesh', 'identity', { trustDomain, root: authority.rootFingerprint })
-  } else if (known.root !== authority.rootFingerprint) {
-    const message = `the root certificate in ${stateDir}/ca is not the one that this mesh was made with: restore it`
-    throw new MeshError('STORE_FAILED', message)
-  }
-  return authority
+  replica.onSessions(() => status.acknowledged())
+  replica.onLead(() => {
+    status.resume()
+    forgetHosts().catch((error: unknown) => log.warn({ err: error }, 'workloads of deleted hosts were not removed'))
+  })
+}
+
+/** Where other hosts reach the feed; nothing where only this process knows what its wildcard stands for. */
+function advertised({ feedAdvertise }: ControlConfig, { address, port }: SocketAddress): readonly FeedPlace[] {
+  if (feedAdvertise.length > 0) return feedAdvertise
+  return address === '0.0.0.0' || address === '::' ? [] : [{ host: address, port }]
+}
+
+/** Whoever compiles the same from the same store has the same epoch: another replica, or this one after a restart. */
+function epochOf({ trustDomain, rootFingerprint }: Authority, settings: CompileSettings, build: string): string {
+  return digestOf({ trustDomain, rootFingerprint, settings, build, compileFormat })
 }
 
 async function seedNamespaces(resources: Resources): Promise<void> {

@@ -1,5 +1,6 @@
 // The hosts of the mesh: what each was granted, and which certificates it may use. A host exists from its join until the
 // operator deletes it; its certificates are worth nothing without its record.
+import { sleep } from '../core/base/deadline.ts'
 import { MeshError } from '../core/base/errors.ts'
 import { hostIdentity } from '../core/identity/spiffe.ts'
 import type { Authority, SignedCertificate } from './ca/authority.ts'
@@ -10,6 +11,7 @@ import type { RecordStore } from './store/store.ts'
 const bucket = 'hosts'
 /** Of one host, the newest: two overlap in a renewal; a host that asks on and on must not make its record grow. */
 const maxCertificates = 8
+const followRetryMs = 500
 
 export interface HostCertificate {
   /** Lower-case hex without leading zeros. */
@@ -68,13 +70,16 @@ export class Hosts {
   /** Another certificate for a host that is connected. Throws NODE_UNAUTHORIZED where it was deleted meanwhile. */
   renew(host: string, csr: string): Promise<SignedCertificate> {
     return this.#serial.run(async () => {
-      const record = await this.get(host)
-      if (record === undefined) throw new MeshError('NODE_UNAUTHORIZED', `host "${host}" is not a host of this mesh`)
       const signed = await this.#sign(host, csr)
-      const valid = record.certificates.filter(({ notAfter }) => notAfter > this.#clock())
-      const certificates = [...valid, entryOf(signed)].slice(-maxCertificates)
-      await this.#deps.records.put(bucket, host, { ...record, certificates })
-      return signed
+      for (;;) {
+        const stored = await this.#deps.records.entry(bucket, host)
+        if (stored === undefined) throw new MeshError('NODE_UNAUTHORIZED', `host "${host}" is not a host of this mesh`)
+        const record = stored.value as HostRecord
+        const valid = record.certificates.filter(({ notAfter }) => notAfter > this.#clock())
+        const certificates = [...valid, entryOf(signed)].slice(-maxCertificates)
+        const next = { ...record, certificates }
+        if ((await this.#deps.records.swap(bucket, host, next, stored.revision)) !== undefined) return signed
+      }
     })
   }
 
@@ -97,9 +102,21 @@ export class Hosts {
     })
   }
 
-  /** Told when the certificates that a host uses stop being valid: it was deleted, or joined anew. */
+  /** Told when the certificates that a host uses may have stopped being valid: it was deleted, or joined anew. */
   onRevoked(listener: (host: string) => void): void {
     this.#removed.add(listener)
+  }
+
+  /** Tells of what other replicas do to hosts, until `signal` aborts; what changed while the store was away is told then. */
+  async follow(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        for await (const { key } of this.#deps.records.watch(bucket, signal)) this.#announceRemoval(key)
+      } catch {
+        // the store is away: it is watched again, from the beginning
+      }
+      await sleep(followRetryMs, signal).catch(() => undefined)
+    }
   }
 
   #announceRemoval(host: string): void {

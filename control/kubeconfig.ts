@@ -7,6 +7,7 @@ import { stringify } from 'yaml'
 import { MeshError } from '../core/base/errors.ts'
 import { formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
 import type { Caller } from './api/request.ts'
+import type { Vault } from './ca/vault.ts'
 import { readPrivateFile, writePrivateFile } from './state-files.ts'
 
 /** What `api.json` in the state directory says. */
@@ -19,14 +20,21 @@ interface PublishedApi {
 
 const name = 'culvert'
 
-/** The API's bearer token: made at the first start, 256 random bits. */
-export async function apiToken(stateDir: string): Promise<string> {
+/**
+ * The API's bearer token: made at the first start, 256 random bits, the same for all replicas. A copy in the state directory is for
+ * `culvert kubeconfig`.
+ */
+export async function apiToken(vault: Vault, stateDir: string): Promise<string> {
+  const stored = await vault.read('api-token')
+  const known = (stored ?? '').trim()
+  const token = known === '' ? (await vault.replace('api-token', newToken(), stored)).trim() : known
   const file = join(stateDir, 'api-token')
-  const stored = (await readPrivateFile(file))?.trim()
-  if (stored !== undefined && stored !== '') return stored
-  const token = randomBytes(32).toString('base64url')
-  await writePrivateFile(file, `${token}\n`)
+  if ((await readPrivateFile(file))?.trim() !== token) await writePrivateFile(file, `${token}\n`)
   return token
+}
+
+function newToken(): string {
+  return `${randomBytes(32).toString('base64url')}\n`
 }
 
 /** Checks `Authorization: Bearer`; the time that it takes tells nothing of the token. */
@@ -44,10 +52,11 @@ function digest(token: string): Buffer {
 }
 
 /** Writes down where the API listens, for `culvert kubeconfig` and for a later start on the same port. */
-export async function publishApi(stateDir: string, address: SocketAddress, ca: string): Promise<void> {
+export async function publishApi(stateDir: string, address: SocketAddress, ca: string): Promise<PublishedApi> {
   const published: PublishedApi = { address, server: `https://${formatSocketAddress(reachable(address))}`, ca }
   await writePrivateFile(join(stateDir, 'api.json'), `${JSON.stringify(published, null, 2)}\n`)
   await writePrivateFile(join(stateDir, 'kubeconfig'), await renderKubeconfig(stateDir))
+  return published
 }
 
 /** Where the API listened last; undefined before the first start. */

@@ -9,14 +9,16 @@ import { canonicalAddress, isLoopback } from '../core/net/address.ts'
 import { nameOf } from './compile/conditions.ts'
 import { annotation } from './compile/order.ts'
 import { names } from './compile/settings.ts'
-import { addressesOf } from './compile/workload-entry.ts'
 import { addressFilter, type Grant, grantsIdentity } from './grants.ts'
 
 export interface PlacementInput {
   readonly grant: Grant
   readonly reports: readonly WorkloadReport[]
-  /** All WorkloadEntries of the mesh. */
-  readonly entries: readonly MeshObject[]
+  /** WorkloadEntries of the mesh: by `namespace/name`, and those with an address. */
+  readonly entries: {
+    get(name: string): MeshObject | undefined
+    withAddress(address: string): readonly MeshObject[]
+  }
   /** Whether an address can only be that of a service. */
   readonly isVirtual: (address: string) => boolean
 }
@@ -34,13 +36,10 @@ export interface AcceptedWorkload {
 
 export function place(input: PlacementInput): Placement {
   const { host } = input.grant
-  const own = (entry: MeshObject): boolean => annotation(entry, names.node) === host && isReported(entry)
-  const others = input.entries.filter((entry) => !own(entry))
-  const foreign: Taken = {
-    addresses: new Map(others.flatMap((entry) => addressesOf(entry).map((address) => [address, nameOf(entry)]))),
-    names: new Set(others.map(nameOf)),
-  }
-  const local: Taken = { addresses: new Map(), names: new Set() }
+  const foreign = foreignTo(host, input.entries)
+  const addresses = new Map<string, string>()
+  const taken = new Set<string>()
+  const local: Taken = { ownerOf: (address) => addresses.get(address), hasName: (name) => taken.has(name) }
   const covers = addressFilter(input.grant)
   const accepted: AcceptedWorkload[] = []
   const refused: { uid: string; reason: string }[] = []
@@ -56,8 +55,8 @@ export function place(input: PlacementInput): Placement {
       refused.push({ uid: reported.uid, reason })
       continue
     }
-    for (const address of report.addresses) local.addresses.set(address, nameOf(object))
-    local.names.add(nameOf(object))
+    for (const address of report.addresses) addresses.set(address, nameOf(object))
+    taken.add(nameOf(object))
     accepted.push({ report, object })
   }
   return { accepted, refused }
@@ -69,8 +68,24 @@ export function isReported(entry: MeshObject): boolean {
 }
 
 interface Taken {
-  readonly addresses: Map<string, string>
-  readonly names: Set<string>
+  /** `namespace/name` of the workload that has an address. */
+  ownerOf(address: string): string | undefined
+  hasName(name: string): boolean
+}
+
+/** What is taken by entries that are not the host's own reports. */
+function foreignTo(host: string, entries: PlacementInput['entries']): Taken {
+  const foreign = (entry: MeshObject): boolean => annotation(entry, names.node) !== host || !isReported(entry)
+  return {
+    ownerOf: (address) => {
+      const owner = entries.withAddress(address).find(foreign)
+      return owner === undefined ? undefined : nameOf(owner)
+    },
+    hasName: (name) => {
+      const entry = entries.get(name)
+      return entry !== undefined && foreign(entry)
+    },
+  }
 }
 
 function refuseIdentity(report: WorkloadReport, grant: Grant): string | undefined {
@@ -102,10 +117,10 @@ function refuseAddresses(
 
 function refuseTaken(report: WorkloadReport, foreign: Taken, local: Taken): string | undefined {
   const name = `${report.namespace}/${report.name}`
-  if (foreign.names.has(name)) return `a WorkloadEntry ${name} exists already that is not of this host`
-  if (local.names.has(name)) return `another workload of this host is called ${name}`
+  if (foreign.hasName(name)) return `a WorkloadEntry ${name} exists already that is not of this host`
+  if (local.hasName(name)) return `another workload of this host is called ${name}`
   for (const address of report.addresses) {
-    const owner = foreign.addresses.get(address) ?? local.addresses.get(address)
+    const owner = foreign.ownerOf(address) ?? local.ownerOf(address)
     if (owner !== undefined) return `${address} belongs to the workload ${owner}`
   }
   return undefined

@@ -10,12 +10,14 @@ import { ApiError } from './api/errors.ts'
 import type { Resources } from './api/resources.ts'
 import { annotation } from './compile/order.ts'
 import { names } from './compile/settings.ts'
+import type { EntryIndex } from './entries.ts'
 import type { Grant } from './grants.ts'
 import { type AcceptedWorkload, isReported, type Placement, place } from './placement.ts'
 import { Serial } from './serial.ts'
 
 export interface ReportsDeps {
   readonly resources: Resources
+  readonly entries: EntryIndex
   readonly isVirtual: (address: string) => boolean
   readonly log: Logger
 }
@@ -37,12 +39,12 @@ export class Reports {
     this.#deps = deps
   }
 
-  /** Makes the store agree with the complete report of a host. The answer holds only what really is in the store now. */
+  /** Call once the index of entries is filled. Makes the store agree with the complete report of a host. The answer holds only what really is in the store now. */
   apply(grant: Grant, reports: readonly WorkloadReport[]): Promise<Placement> {
     return this.#serial.run(async () => {
-      const { items } = await this.#deps.resources.list(workloadEntryKind)
-      const placement = place({ grant, reports, entries: items, isVirtual: this.#deps.isVirtual })
-      const own = new Map(items.filter((entry) => isOf(entry, grant.host)).map((entry) => [keyText(entry), entry]))
+      const { entries, isVirtual } = this.#deps
+      const placement = place({ grant, reports, entries, isVirtual })
+      const own = new Map(entries.reportedBy(grant.host).map((entry) => [keyText(entry), entry]))
       const wanted = new Set(placement.accepted.map(({ object }) => keyText(object)))
       // What is gone goes first: its address may belong to one of the others now.
       for (const [key, entry] of own) if (!wanted.has(key)) await this.#delete(entry)
@@ -61,14 +63,14 @@ export class Reports {
   /** Forgets every workload of a host that was deleted. */
   removeHost(host: string): Promise<void> {
     return this.#serial.run(async () => {
-      const { items } = await this.#deps.resources.list(workloadEntryKind)
-      for (const entry of items) if (isOf(entry, host)) await this.#delete(entry)
+      for (const entry of this.#deps.entries.reportedBy(host)) await this.#delete(entry)
     })
   }
 
   /** Forgets the workloads of hosts that are none: a deletion may have been cut short by the end of the process. */
   removeUnknownHosts(known: ReadonlySet<string>): Promise<void> {
     return this.#serial.run(async () => {
+      // Once, at start: the index may still be empty.
       const { items } = await this.#deps.resources.list(workloadEntryKind)
       for (const entry of items) {
         if (isReported(entry) && !known.has(annotation(entry, names.node) ?? '')) await this.#delete(entry)
@@ -95,22 +97,21 @@ export class Reports {
       'AlreadyExists',
       resources.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }),
     )
-    await resources.create(object)
+    this.#deps.entries.put((await resources.create(object)).object)
   }
 
   async #update(object: MeshObject): Promise<void> {
     const { name, namespace = '' } = object.metadata
-    await this.#deps.resources.modify(workloadEntryKind, namespace, name, (old) => merged(old, object))
+    const { resources, entries } = this.#deps
+    const written = await resources.modify(workloadEntryKind, namespace, name, (old) => merged(old, object))
+    entries.put(written.object)
   }
 
   async #delete(entry: MeshObject): Promise<void> {
     const { name, namespace = '' } = entry.metadata
     await ignore('NotFound', this.#deps.resources.delete(workloadEntryKind, namespace, name))
+    this.#deps.entries.forget(entry)
   }
-}
-
-function isOf(entry: MeshObject, host: string): boolean {
-  return isReported(entry) && annotation(entry, names.node) === host
 }
 
 function keyText(object: MeshObject): string {

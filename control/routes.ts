@@ -2,16 +2,15 @@
 // API server has authenticated the caller.
 import { MeshError } from '../core/base/errors.ts'
 import { integer, list, object, text } from '../core/feed/shape.ts'
-import { workloadEntryKind } from '../core/model/kinds/istio.ts'
-import type { HostStatus, MeshStatus, WorkloadStatus } from '../core/model/mesh-status.ts'
+import type { HostStatus, MeshStatus, ReplicaStatus, WorkloadStatus } from '../core/model/mesh-status.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 import { ApiError } from './api/errors.ts'
 import type { ApiRequest, Handler } from './api/request.ts'
-import type { Resources } from './api/resources.ts'
 import type { Authority } from './ca/authority.ts'
 import { annotation } from './compile/order.ts'
 import { names } from './compile/settings.ts'
 import { addressesOf, serviceAccountOf, workloadUid } from './compile/workload-entry.ts'
+import type { EntryIndex } from './entries.ts'
 import type { SessionStatus } from './feed/session.ts'
 import { checkGrant } from './grants.ts'
 import type { HostCertificate, HostRecord, Hosts } from './hosts.ts'
@@ -24,10 +23,11 @@ export interface RoutesDeps {
   readonly hosts: Hosts
   readonly tokens: Tokens
   readonly reports: Reports
-  readonly resources: Resources
+  readonly entries: EntryIndex
   readonly deltas: DeltaLog
   readonly publisher: { readonly revision: number }
-  /** Of a connected host. */
+  readonly replicas: () => readonly ReplicaStatus[]
+  /** Of a connected host, on whichever replica. */
   readonly session: (host: string) => SessionStatus | undefined
 }
 
@@ -74,8 +74,7 @@ async function deleteHost(deps: RoutesDeps, request: ApiRequest): ReturnType<Han
 
 async function meshStatus(deps: RoutesDeps): Promise<MeshStatus> {
   const { authority, deltas } = deps
-  const [hosts, { items }] = await Promise.all([deps.hosts.list(), deps.resources.list(workloadEntryKind)])
-  const entries = Map.groupBy(items, (entry) => annotation(entry, names.node) ?? '')
+  const hosts = await deps.hosts.list()
   const { rootFingerprint, issuingNotAfter } = authority
   return {
     trustDomain: authority.trustDomain,
@@ -83,17 +82,15 @@ async function meshStatus(deps: RoutesDeps): Promise<MeshStatus> {
     version: deltas.version,
     revision: deps.publisher.revision,
     certificateAuthority: { rootFingerprint, issuingNotAfter: new Date(issuingNotAfter).toISOString() },
-    hosts: hosts.map((record) =>
-      hostStatus(record, deps.session(record.host), entries.get(record.host) ?? [], deltas.version),
-    ),
+    replicas: deps.replicas(),
+    hosts: hosts.map((record) => hostStatus(record, deps.session(record.host), deps)),
   }
 }
 
 function hostStatus(
   record: HostRecord,
   session: SessionStatus | undefined,
-  entries: readonly MeshObject[],
-  current: number,
+  { entries, deltas }: Pick<RoutesDeps, 'entries' | 'deltas'>,
 ): HostStatus {
   const version = session?.ackedVersion ?? 0
   const reports = new Map(session?.reports.map((report) => [report.uid, report]))
@@ -104,10 +101,10 @@ function hostStatus(
       ? {}
       : { connectedSince: new Date(session.connectedAt).toISOString(), build: session.build }),
     version,
-    lag: current - version,
+    lag: deltas.versionsSince(version),
     refused: session?.refusedResources ?? [],
     refusedWorkloads: session?.refusedReports ?? [],
-    workloads: entries.map((entry) => {
+    workloads: entries.onHost(record.host).map((entry) => {
       const uncapturedConnections = reports.get(workloadUid(entry))?.uncapturedConnections
       return { ...workloadStatus(entry), ...(uncapturedConnections === undefined ? {} : { uncapturedConnections }) }
     }),

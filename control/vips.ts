@@ -75,9 +75,9 @@ export class VipAllocator {
     for (const family of this.#ranges.keys()) {
       if (addresses.some((address) => familyOf(address) === family)) continue
       const kept = recorded.find((address) => familyOf(address) === family)
+      if (kept !== undefined) await this.#claim(kept, name)
       addresses.push(kept ?? (await this.#next(family, name)))
     }
-    for (const address of addresses) await this.#record(address, name)
     return addresses
   }
 
@@ -89,15 +89,25 @@ export class VipAllocator {
         `spec.clusterIP: ${address} is not in the range of virtual IPs (${ranges}); leave it out to get one`,
       )
     }
-    const owner = await this.#ownerOf(address)
-    if (owner !== undefined && owner !== name) {
+    const owner = await this.#claim(address, name)
+    if (owner !== name) {
       throw new MeshError('RESOURCE_INVALID', `spec.clusterIP: ${address} belongs to the service ${owner}`)
     }
   }
 
+  /** Writes the service down as the owner, unless another one is. Several replicas may try at once. @returns the owner */
+  async #claim(address: string, name: string): Promise<string> {
+    for (;;) {
+      const entry = await this.#store.records.entry(bucket, address)
+      const owner = await this.#ownerOf(address, entry?.value as VipRecord | undefined)
+      if (owner !== undefined && owner !== name) return owner
+      const record: VipRecord = { service: name, at: this.#clock() }
+      if ((await this.#store.records.swap(bucket, address, record, entry?.revision ?? 0)) !== undefined) return name
+    }
+  }
+
   /** The service that holds an address now; undefined where it is free. */
-  async #ownerOf(address: string): Promise<string | undefined> {
-    const record = (await this.#store.records.get(bucket, address)) as VipRecord | undefined
+  async #ownerOf(address: string, record: VipRecord | undefined): Promise<string | undefined> {
     if (record === undefined) return undefined
     if (this.#clock() - record.at < graceMs) return record.service
     const [namespace = '', name = ''] = record.service.split('/')
@@ -118,16 +128,12 @@ export class VipAllocator {
     for (let probe = 0; probe < maxProbes; probe++) {
       cursor = (cursor % range.last) + 1n
       const address = addressAt(range, cursor)
-      if ((await this.#ownerOf(address)) !== undefined) continue
+      const record = (await this.#store.records.get(bucket, address)) as VipRecord | undefined
+      if ((await this.#ownerOf(address, record)) !== undefined || (await this.#claim(address, name)) !== name) continue
       await this.#store.records.put(cursorBucket, family, String(cursor))
       return address
     }
     throw new MeshError('RESOURCE_INVALID', `no virtual IP is free in ${range.cidr} for the service ${name}`)
-  }
-
-  async #record(address: string, service: string): Promise<void> {
-    const record: VipRecord = { service, at: this.#clock() }
-    await this.#store.records.put(bucket, address, record)
   }
 }
 

@@ -10,12 +10,11 @@ import { type ConnectionFacts, resetStream } from './connections.ts'
 import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
-import { localEnd, remoteEnd } from './sockets.ts'
 
 /** Serves one accepted socket to its end. Never rejects. */
 export async function handleInboundPlaintext(plane: Plane, served: Served, client: Socket): Promise<void> {
-  const source = remoteEnd(client)
-  const local = localEnd(client)
+  const source = plane.sockets.remoteEnd(client)
+  const local = plane.sockets.localEnd(client)
   if (source === undefined || local === undefined) return resetStream(client)
   const { destination, direct } = originalOf(plane, client, local)
   const facts: ConnectionFacts = { direction: 'inbound-plaintext', owner: served, source, destination }

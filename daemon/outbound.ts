@@ -13,7 +13,7 @@ import { type Connection, type ConnectionFacts, resetStream } from './connection
 import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
-import { localEnd, remoteEnd, systemCode } from './sockets.ts'
+import { systemCode } from './sockets.ts'
 import { baggageOf, formatForwarded, newTraceparent } from './tunnel-headers.ts'
 
 type Path = Exclude<RouteDecision, { kind: 'refuse' }>
@@ -55,8 +55,8 @@ const patienceMs = 3_000
 
 /** Serves one accepted socket to its end. Never rejects. */
 export async function handleOutbound(plane: Plane, served: Served, client: Socket): Promise<void> {
-  const source = remoteEnd(client)
-  const local = localEnd(client)
+  const source = plane.sockets.remoteEnd(client)
+  const local = plane.sockets.localEnd(client)
   if (source === undefined || local === undefined) return resetStream(client)
   const { destination, direct } = originalOf(plane, client, local)
   const facts: ConnectionFacts = { direction: 'outbound', owner: served, source, destination }

@@ -4,15 +4,9 @@ import net from 'node:net'
 import { MeshError } from '../core/base/errors.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
 import { marks } from '../core/model/ports.ts'
-import { canonicalAddress, familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
-import {
-  boundSocket,
-  closeDescriptor,
-  NetworkNamespace,
-  originalDestination,
-  tcpListener,
-  tcpSocket,
-} from '../core/net/sys.ts'
+import { familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
+import { boundSocket, closeDescriptor, NetworkNamespace, tcpListener, tcpSocket } from '../core/net/sys.ts'
+import { localEnd, originalDestination, remoteEnd } from '../core/net/sys-ends.ts'
 
 export interface ListenAt {
   /** `0.0.0.0` or `::`. */
@@ -39,23 +33,12 @@ export interface Sockets {
   listen(workload: LocalWorkload, at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<net.Server>
   /** Resolves once connected. Rejects with CONNECT_FAILED, or with the signal's reason. */
   connectTcp(request: ConnectRequest): Promise<net.Socket>
+  /** The other end of a socket; undefined once it is gone. */
+  remoteEnd(socket: net.Socket): SocketAddress | undefined
+  /** This end of a socket; undefined once it is closed. */
+  localEnd(socket: net.Socket): SocketAddress | undefined
   /** Where a redirected connection was going; undefined where nothing redirected it. */
   originalDestination(socket: net.Socket): SocketAddress | undefined
-}
-
-/** The other end of a socket; undefined once it is gone. */
-export function remoteEnd(socket: net.Socket): SocketAddress | undefined {
-  return endOf(socket.remoteAddress, socket.remotePort)
-}
-
-/** This end of a socket; undefined once it is closed. */
-export function localEnd(socket: net.Socket): SocketAddress | undefined {
-  return endOf(socket.localAddress, socket.localPort)
-}
-
-function endOf(address: string | undefined, port: number | undefined): SocketAddress | undefined {
-  const canonical = address === undefined ? undefined : canonicalAddress(address)
-  return canonical === undefined || port === undefined ? undefined : { address: canonical, port }
 }
 
 export function sameEnd(a: SocketAddress, b: SocketAddress): boolean {
@@ -213,6 +196,14 @@ export class NamespaceSockets implements Sockets {
     } catch (error: unknown) {
       throw connectError(to, error)
     }
+  }
+
+  remoteEnd(socket: net.Socket): SocketAddress | undefined {
+    return remoteEnd(socket)
+  }
+
+  localEnd(socket: net.Socket): SocketAddress | undefined {
+    return localEnd(socket)
   }
 
   originalDestination(socket: net.Socket): SocketAddress | undefined {

@@ -3,6 +3,7 @@
 import { agentRows } from '../agent/config.ts'
 import { workloadDefinition } from '../agent/discover/definition.ts'
 import { controlRows } from '../control/config.ts'
+import { analysisMessages } from '../core/analyze/messages.ts'
 import { envName, flagName, type Rows } from '../core/base/config.ts'
 import { errorCodes } from '../core/base/errors.ts'
 import type { Field, FieldUse } from '../core/model/fields/field.ts'
@@ -12,7 +13,12 @@ import { daemonRows } from '../daemon/config.ts'
 
 /** Text by file name below docs/. */
 export function generatedPages(): Readonly<Record<string, string>> {
-  return { 'ERRORS.md': errorsPage(), 'CONFIG.md': configPage(), 'RESOURCES.md': resourcesPage() }
+  return {
+    'ANALYZE.md': analyzePage(),
+    'ERRORS.md': errorsPage(),
+    'CONFIG.md': configPage(),
+    'RESOURCES.md': resourcesPage(),
+  }
 }
 
 const origin = 'Written by `npm run docs`; do not edit.'
@@ -30,6 +36,23 @@ people and says what to check next. *Tunnel* is the \`:status\` that an HBONE \`
 access log and the \`istio_tcp_*\` metrics, *retry* whether the same thing may work later.
 
 ${table(['code', 'tunnel', 'flag', 'retry', 'meaning'], rows)}
+`
+}
+
+function analyzePage(): string {
+  const rows = Object.entries(analysisMessages).map(([code, { severity, text }]) => [`\`${code}\``, severity, text])
+  return `# culvert analyze
+
+${origin} The table is \`analysisMessages\` in \`core/analyze/messages.ts\`.
+
+\`culvert analyze FILES\` checks resource files without a server; \`culvert analyze\` the live mesh; \`culvert analyze --live -f FILES\` files as
+if they were applied already. Every finding has a place (\`file:line:column\`), a code and a remedy. The exit code is 1 where something
+at least as severe as \`--fail-at\` (\`warning\`) is found.
+
+Files alone do not tell what else the mesh holds. So a host, a workload or a namespace counts as missing only where the files
+hold others of its kind in the same namespace, or where nearly the same name is there; \`--live\` leaves no such doubt.
+
+${table(['code', 'severity', 'meaning'], rows)}
 `
 }
 

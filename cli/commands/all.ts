@@ -8,7 +8,9 @@ import { ownCompletions } from '../completion.ts'
 import { complain, Failed, UsageError } from '../session.ts'
 import { version } from '../version.ts'
 import { agentProcess } from './agent.ts'
+import { analyzeCommand } from './analyze.ts'
 import { applyCommand } from './apply.ts'
+import { contextCommand } from './context.ts'
 import { controlProcess } from './control.ts'
 import { daemonProcess } from './daemon.ts'
 import { deleteCommand } from './delete.ts'
@@ -30,6 +32,7 @@ const commands = [
   describeCommand,
   deleteCommand,
   labelCommand,
+  analyzeCommand,
   statusCommand,
   workloadsCommand,
   tokenCommand,
@@ -38,6 +41,7 @@ const commands = [
   agentProcess.command,
   daemonProcess.command,
   kubeconfigCommand,
+  contextCommand,
   labCommand,
   demoCommand,
   versionCommand,

@@ -54,7 +54,7 @@ async function join(argv: Arguments): Promise<void> {
   }
   const token = argv.token ?? readFileSync(argv.tokenFile!, 'utf8')
   const signal = deadline(argv.timeout * 1_000)
-  const credentials = await joinMesh({ control: config.control, host: config.host, token: token.trim(), signal })
+  const credentials = await joinMesh({ control: config.control[0]!, host: config.host, token: token.trim(), signal })
   mkdirSync(config.stateDir, { recursive: true, mode: 0o700 })
   chmodSync(config.stateDir, 0o700)
   await HostCertificate.adopt(config.stateDir, credentials, log)

@@ -2,6 +2,7 @@
 import { stringify } from 'yaml'
 import type { CommandModule } from 'yargs'
 import { kinds } from '../../core/model/kinds.ts'
+import type { ReplicaStatus } from '../../core/model/mesh-status.ts'
 import type { Condition } from '../../core/model/resource.ts'
 import { objectName } from '../apply.ts'
 import type { ApiClient } from '../client.ts'
@@ -74,6 +75,9 @@ function statusText(
   )
   return [
     `control plane ${server} ${colour('green', 'answers')}${about}`,
+    ...(mesh === undefined || mesh.replicas.length < 2
+      ? []
+      : ['', table(replicaHeaders, mesh.replicas.map(replicaRow))]),
     '',
     hosts.length === 0 ? 'no host has joined yet' : table(hostHeaders, hosts.map(hostRow)),
     ...hosts.flatMap(hostProblems),
@@ -82,6 +86,13 @@ function statusText(
     ),
     ...findings.map(findingLine),
   ].join('\n')
+}
+
+const replicaHeaders = ['REPLICA', 'API', 'FEED', 'ROLE', 'BUILD']
+
+function replicaRow({ id, api, feed, leads, build }: ReplicaStatus): readonly string[] {
+  const places = feed.map(({ host, port }) => `${host}:${port}`).join(',')
+  return [id.slice(0, 8), api, places, leads ? paint()('green', 'leads') : 'follows', build]
 }
 
 const hostHeaders = ['HOST', 'WORKLOADS', 'CAPTURED', 'VERSION', 'AGENT']

@@ -1,10 +1,9 @@
 // The mesh's certificate authority: a root (10 years) and an issuing certificate (1 year, renewed in time), kept in the state
 // directory, and the leaves that it signs. Decides nothing about who may have an identity: join.ts and the feed do.
 import { createHash, X509Certificate } from 'node:crypto'
-import { join } from 'node:path'
 import { MeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
-import { privateDirectory, readPrivateFile, writePrivateFile } from '../state-files.ts'
+import type { Vault } from './vault.ts'
 import {
   createAuthorityCertificate,
   createLeafCertificate,
@@ -30,8 +29,8 @@ export interface SignedCertificate extends Validity {
 }
 
 export interface AuthorityOptions {
-  /** The state directory; the authority keeps to its subdirectory `ca`. */
-  readonly stateDirectory: string
+  /** Where the keys are kept. */
+  readonly vault: Vault
   readonly trustDomain: string
   readonly leafLifetimeMs: number
   readonly log: Logger
@@ -45,29 +44,26 @@ export function backdateMs(lifetimeMs: number): number {
 
 export class Authority {
   readonly #options: AuthorityOptions
-  readonly #directory: string
   readonly #clock: () => number
   readonly #root: Signer
   #issuing: Signer
   #renewal: Promise<void> | undefined
 
-  private constructor(options: AuthorityOptions, directory: string, root: Signer, issuing: Signer) {
+  private constructor(options: AuthorityOptions, root: Signer, issuing: Signer) {
     this.#options = options
-    this.#directory = directory
     this.#clock = options.clock ?? Date.now
     this.#root = root
     this.#issuing = issuing
   }
 
-  /** Loads the authority, or makes a new one on first start. Throws STORE_FAILED where what is on disk cannot be used. */
+  /** Loads the authority, or makes a new one on first start. Throws STORE_FAILED where what is stored cannot be used. */
   static async open(options: AuthorityOptions): Promise<Authority> {
-    const directory = await privateDirectory(options.stateDirectory, 'ca')
     const now = (options.clock ?? Date.now)()
-    const root = (await loadSigner(directory, 'root')) ?? (await makeRoot(options, directory, now))
-    const stored = await loadSigner(directory, 'issuing')
+    const root = (await loadSigner(options.vault, 'root')) ?? (await makeRoot(options, now))
+    const stored = await loadSigner(options.vault, 'issuing')
     const usable = stored !== undefined && issuedBy(stored, root) && stored.notAfter > now
-    const issuing = usable ? stored : await makeIssuing(options, directory, root, now)
-    return new Authority(options, directory, root, issuing)
+    const issuing = usable ? stored : await makeIssuing(options, root, now)
+    return new Authority(options, root, issuing)
   }
 
   /** Trust bundle: the roots, PEM. */
@@ -125,7 +121,7 @@ export class Authority {
     const now = this.#clock()
     if (this.#issuing.notAfter - now > issuingRenewalMs) return
     if (this.#root.notAfter <= now) throw new MeshError('CERTIFICATE_UNAVAILABLE', 'the root certificate has expired')
-    this.#renewal ??= makeIssuing(this.#options, this.#directory, this.#root, now)
+    this.#renewal ??= renewedIssuing(this.#options, this.#root, now)
       .then((issuing) => {
         this.#issuing = issuing
       })
@@ -136,16 +132,24 @@ export class Authority {
   }
 }
 
-async function makeRoot(options: AuthorityOptions, directory: string, now: number): Promise<Signer> {
-  const { trustDomain, log } = options
+async function makeRoot(options: AuthorityOptions, now: number): Promise<Signer> {
+  const { trustDomain, vault, log } = options
   const validity = { notBefore: now - maxBackdateMs, notAfter: now + rootLifetimeMs }
   const root = await createAuthorityCertificate({ name: 'Culvert root', trustDomain, pathLength: 1, validity })
-  await saveSigner(directory, 'root', root)
-  log.info({ trustDomain, directory }, 'created the root certificate')
-  return root
+  const stored = await saveSigner(vault, 'root', root, undefined)
+  log.info({ trustDomain, place: vault.place }, 'created the root certificate')
+  return stored
 }
 
-async function makeIssuing(options: AuthorityOptions, directory: string, root: Signer, now: number): Promise<Signer> {
+/** Another replica may have renewed it already. */
+async function renewedIssuing(options: AuthorityOptions, root: Signer, now: number): Promise<Signer> {
+  const stored = await loadSigner(options.vault, 'issuing')
+  const fresh = stored !== undefined && issuedBy(stored, root) && stored.notAfter - now > issuingRenewalMs
+  return fresh ? stored : makeIssuing(options, root, now)
+}
+
+async function makeIssuing(options: AuthorityOptions, root: Signer, now: number): Promise<Signer> {
+  const previous = await options.vault.read('issuing.pem')
   const validity = {
     notBefore: Math.max(now - maxBackdateMs, root.notBefore),
     notAfter: Math.min(now + issuingLifetimeMs, root.notAfter),
@@ -157,24 +161,30 @@ async function makeIssuing(options: AuthorityOptions, directory: string, root: S
     validity,
     issuer: root,
   })
-  await saveSigner(directory, 'issuing', issuing)
-  options.log.info({ notAfter: new Date(issuing.notAfter).toISOString() }, 'created an issuing certificate')
-  return issuing
+  const stored = await saveSigner(options.vault, 'issuing', issuing, previous)
+  options.log.info({ notAfter: new Date(stored.notAfter).toISOString() }, 'created an issuing certificate')
+  return stored
 }
 
-/** Certificate and key share one file, so that a crash never leaves one without the other. */
-async function saveSigner(directory: string, name: string, signer: Signer): Promise<void> {
-  await writePrivateFile(join(directory, `${name}.pem`), signer.certificatePem + signer.keyPem)
+/** Certificate and key are one secret, so that a crash never leaves one without the other. Returns the one that is in force. */
+async function saveSigner(vault: Vault, name: string, signer: Signer, previous: string | undefined): Promise<Signer> {
+  const file = `${name}.pem`
+  const text = signer.certificatePem + signer.keyPem
+  const stored = await vault.replace(file, text, previous)
+  return stored === text ? signer : signerIn(stored, vault, file)
 }
 
-async function loadSigner(directory: string, name: string): Promise<Signer | undefined> {
-  const file = join(directory, `${name}.pem`)
-  const content = await readPrivateFile(file)
-  if (content === undefined) return undefined
+async function loadSigner(vault: Vault, name: string): Promise<Signer | undefined> {
+  const file = `${name}.pem`
+  const content = await vault.read(file)
+  return content === undefined ? undefined : signerIn(content, vault, file)
+}
+
+function signerIn(content: string, vault: Vault, file: string): Signer {
   const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(content)?.[0]
   const key = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(content)?.[0]
   if (certificate === undefined || key === undefined) {
-    throw new MeshError('STORE_FAILED', `${file} does not hold a certificate and its key`)
+    throw new MeshError('STORE_FAILED', `${file} in ${vault.place} does not hold a certificate and its key`)
   }
   return signerOf(certificate, key)
 }

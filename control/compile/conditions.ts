@@ -1,7 +1,7 @@
-// Collects what compile has to say about each object. The first word about an object is that it is accepted; the rest is
+// What compile has to say about an object, as findings of its rules. The first word is that the object is accepted; the rest is
 // what does not, or not wholly, take effect.
 import { splitApiVersion } from '../../core/model/kinds.ts'
-import { type Condition, formatObjectKey, type MeshObject, type ObjectKey } from '../../core/model/resource.ts'
+import type { Condition, MeshObject, ObjectKey } from '../../core/model/resource.ts'
 
 export type Finding = Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>
 
@@ -15,39 +15,25 @@ export function nameOf(object: MeshObject): string {
   return `${object.metadata.namespace ?? ''}/${object.metadata.name}`
 }
 
-export class Findings {
-  readonly #byObject = new Map<string, { readonly object: MeshObject; readonly findings: Map<string, Finding> }>()
+const maxMessage = 4096
 
-  /** Every object is accepted until `add` says otherwise. */
-  accept(object: MeshObject): void {
-    const accepted: Finding = { type: 'Accepted', status: 'True', reason: 'Accepted', message: '' }
-    this.#byObject.set(formatObjectKey(keyOf(object)), { object, findings: new Map([[accepted.type, accepted]]) })
-  }
-
-  /** Adds a finding; one of the same type that says the same in other words is joined to it. */
-  add(object: MeshObject, finding: Finding): void {
-    const key = formatObjectKey(keyOf(object))
-    if (!this.#byObject.has(key)) this.accept(object)
-    const { findings } = this.#byObject.get(key)!
-    const earlier = findings.get(finding.type)
+/** The conditions of an object; findings of one type that say the same in other words are joined. */
+export function conditionsOf(object: MeshObject, findings: readonly Finding[]): readonly Condition[] {
+  const { generation } = object.metadata
+  const observed = generation === undefined ? {} : { observedGeneration: generation }
+  const byType = new Map<string, Finding>()
+  for (const finding of findings) {
+    const earlier = byType.get(finding.type)
     const joins = earlier !== undefined && earlier.status === finding.status && earlier.message !== ''
+    if (joins && earlier.message.length >= maxMessage) continue
     const message = joins ? `${earlier.message}; ${finding.message}` : finding.message
-    findings.set(finding.type, { ...finding, message: message.slice(0, 4096) })
+    byType.set(finding.type, { ...finding, message: message.slice(0, maxMessage) })
   }
-
-  conditions(): ReadonlyMap<string, readonly Condition[]> {
-    const result = new Map<string, readonly Condition[]>()
-    for (const [key, { object, findings }] of this.#byObject) {
-      const { generation } = object.metadata
-      const observed = generation === undefined ? {} : { observedGeneration: generation }
-      result.set(
-        key,
-        [...findings.values()].map((finding) => ({ ...finding, ...observed })),
-      )
-    }
-    return result
-  }
+  return [...byType.values()].map((finding) => ({ ...finding, ...observed }))
 }
+
+/** Until another finding says otherwise. */
+export const accepted: Finding = { type: 'Accepted', status: 'True', reason: 'Accepted', message: '' }
 
 /** The object takes no effect at all. */
 export function notAccepted(reason: string, message: string): Finding {

@@ -1,48 +1,71 @@
 // PeerAuthentication: which mode holds for a workload. Precedence as in Istio: workload before namespace before mesh, of
 // several of one level the oldest; UNSET inherits from the next level; DISABLE is PERMISSIVE (peers may still use the tunnel).
 import type { PeerAuthenticationSpec } from '../../core/model/fields/peer-authentication.ts'
+import { peerAuthenticationKind } from '../../core/model/kinds/istio.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import type { PeerAuthenticationMode } from '../../core/model/types.ts'
-import { type Findings, nameOf, notAccepted } from './conditions.ts'
-import { isEmpty, olderFirst, selects } from './order.ts'
-import type { CompileSettings } from './settings.ts'
+import { type Finding, notAccepted } from './conditions.ts'
+import { everywhere, isEmpty, type Labels, Selectors } from './order.ts'
+import type { Rule, Scope } from './rule.ts'
+import { topic } from './topics.ts'
 
 type Mode = PeerAuthenticationMode['mode']
-type Policy = MeshObject & { readonly spec?: PeerAuthenticationSpec }
-type Labels = Readonly<Record<string, string>>
 
-export type PeerAuthenticationOf = (namespace: string, labels: Labels) => PeerAuthenticationMode
+interface Level {
+  /** `namespace/name`. */
+  readonly source: string
+  readonly spec: PeerAuthenticationSpec
+}
 
-/** Sorts the policies into levels once; the result answers for one workload. */
-export function compilePeerAuthentication(
-  objects: readonly MeshObject[],
-  settings: CompileSettings,
-  findings: Findings,
-): PeerAuthenticationOf {
-  const byNamespace = new Map<string, Policy>()
-  const bySelector = new Map<string, Policy[]>()
-  let mesh: Policy | undefined
-  for (const policy of ([...objects] as Policy[]).sort(olderFirst)) {
-    const namespace = policy.metadata.namespace ?? ''
-    const root = settings.rootNamespaces.includes(namespace)
-    if (!isEmpty(policy.spec?.selector?.matchLabels)) {
-      if (root) findings.add(policy, rootSelector)
-      else bySelector.set(namespace, [...(bySelector.get(namespace) ?? []), policy])
-    } else if (root) {
-      if (mesh === undefined) mesh = policy
-      else findings.add(policy, overruled(mesh))
-    } else {
-      const older = byNamespace.get(namespace)
-      if (older === undefined) byNamespace.set(namespace, policy)
-      else findings.add(policy, overruled(older))
+/** Those without selector, by namespace; `everywhere` for the mesh. */
+const scopeWide = topic<Level>('peer-authentication')
+const selecting = new Selectors<Level & { readonly selector: Labels }>('peer-authentication-selector')
+
+interface Place {
+  readonly spec: PeerAuthenticationSpec
+  readonly namespace: string
+  readonly root: boolean
+  readonly selector: Labels | undefined
+}
+
+function placeOf(object: MeshObject, scope: Scope): Place {
+  const spec = (object.spec ?? {}) as PeerAuthenticationSpec
+  const { namespace = '' } = object.metadata
+  const labels = spec.selector?.matchLabels
+  const selector = isEmpty(labels) ? undefined : labels
+  return { spec, namespace, root: scope.settings.rootNamespaces.includes(namespace), selector }
+}
+
+export const peerAuthenticationOffer: Rule = {
+  kind: peerAuthenticationKind,
+  run(object, scope) {
+    const { spec, namespace, root, selector } = placeOf(object, scope)
+    const level = { source: `${namespace}/${object.metadata.name}`, spec }
+    if (selector === undefined) scope.offer(scopeWide(root ? everywhere : namespace), level)
+    else if (!root) selecting.offer(scope, namespace, { ...level, selector })
+  },
+}
+
+/** Says which policies take no effect; what the others do stands in the workloads. */
+export const peerAuthenticationRule: Rule = {
+  kind: peerAuthenticationKind,
+  run(object, scope) {
+    const { namespace, root, selector } = placeOf(object, scope)
+    if (selector !== undefined) {
+      if (root) scope.tell(rootSelector)
+      return
     }
-  }
-  return (namespace, labels) => {
-    const selected = bySelector
-      .get(namespace)
-      ?.find((policy) => selects(policy.spec?.selector?.matchLabels ?? {}, labels))
-    return resolve(selected, byNamespace.get(namespace), mesh)
-  }
+    const [holding] = scope.read(scopeWide(root ? everywhere : namespace))
+    if (holding !== undefined && holding.key !== scope.key) scope.tell(overruled(holding.name))
+  },
+}
+
+/** The mode that holds for a workload with these labels. */
+export function peerAuthenticationOf(namespace: string, labels: Labels, scope: Scope): PeerAuthenticationMode {
+  const [workload] = selecting.selecting(scope, namespace, labels)
+  const [own] = scope.read(scopeWide(namespace))
+  const [mesh] = scope.read(scopeWide(everywhere))
+  return resolve(workload?.value, own?.value, mesh?.value)
 }
 
 const rootSelector = notAccepted(
@@ -50,19 +73,19 @@ const rootSelector = notAccepted(
   'a PeerAuthentication of the root namespace holds for the whole mesh and takes no selector: move it to the workload',
 )
 
-function overruled(older: MeshObject): ReturnType<typeof notAccepted> {
-  return notAccepted('Overruled', `${nameOf(older)} of the same scope is older and holds instead`)
+function overruled(older: string): Finding {
+  return notAccepted('Overruled', `${older} of the same scope is older and holds instead`)
 }
 
-function resolve(workload?: Policy, namespace?: Policy, mesh?: Policy): PeerAuthenticationMode {
-  const levels = [workload, namespace, mesh].filter((policy) => policy !== undefined)
-  const deciding = levels.find((policy) => modeOf(policy.spec?.mtls?.mode) !== undefined)
-  const mode = modeOf(deciding?.spec?.mtls?.mode) ?? 'PERMISSIVE'
+function resolve(workload?: Level, namespace?: Level, mesh?: Level): PeerAuthenticationMode {
+  const levels = [workload, namespace, mesh].filter((level) => level !== undefined)
+  const deciding = levels.find(({ spec }) => modeOf(spec.mtls?.mode) !== undefined)
+  const mode = modeOf(deciding?.spec.mtls?.mode) ?? 'PERMISSIVE'
   const ports = Object.fromEntries(
-    Object.entries(workload?.spec?.portLevelMtls ?? {}).map(([port, mtls]) => [port, modeOf(mtls.mode) ?? mode]),
+    Object.entries(workload?.spec.portLevelMtls ?? {}).map(([port, mtls]) => [port, modeOf(mtls.mode) ?? mode]),
   )
   const source = deciding ?? (Object.keys(ports).length > 0 ? workload : undefined)
-  return { mode, ports, ...(source === undefined ? {} : { source: nameOf(source) }) }
+  return { mode, ports, ...(source === undefined ? {} : { source: source.source }) }
 }
 
 /** Undefined: inherit. */

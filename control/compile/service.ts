@@ -1,69 +1,80 @@
 // Service: name, virtual IPs and ports, and which port of a workload stands behind each.
 
 import type { ServiceSpec, ServiceSpecPort } from '../../core/model/fields/service.ts'
+import { serviceKind } from '../../core/model/kinds/core.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
-import type { Service, ServiceMembership } from '../../core/model/types.ts'
+import type { ServiceMembership } from '../../core/model/types.ts'
 import { canonicalAddress } from '../../core/net/address.ts'
-import { type Findings, nameOf } from './conditions.ts'
-import { annotation, isEmpty, olderFirst, selects } from './order.ts'
+import { type Finding, nameOf } from './conditions.ts'
+import { annotation, isEmpty, type Labels, Selectors } from './order.ts'
+import type { Rule, Scope } from './rule.ts'
 import { type CompileSettings, names } from './settings.ts'
+import { topic } from './topics.ts'
 
-type Labels = Readonly<Record<string, string>>
-
-export interface CompiledService {
+/** What a workload must know of a service that may select it. */
+interface SelectingService {
   /** `namespace/hostname`. */
-  readonly key: string
-  readonly object: MeshObject
-  readonly service: Service
-  /** Undefined: the service has no endpoints. */
-  readonly selector: Labels | undefined
+  readonly service: string
+  readonly selector: Labels
   readonly ports: readonly ServiceSpecPort[]
 }
 
-/** In the order of their age. An ExternalName has no place in the compiled model. */
-export function compileServices(
-  objects: readonly MeshObject[],
-  settings: CompileSettings,
-  findings: Findings,
-): readonly CompiledService[] {
-  const owners = new Map<string, MeshObject>()
-  const compiled: CompiledService[] = []
-  for (const object of [...objects].sort(olderFirst)) {
-    const spec = object.spec as ServiceSpec | undefined
-    if (spec?.type === 'ExternalName') continue
-    const ports = (spec?.ports ?? []).filter((port) => (port.protocol ?? 'TCP') === 'TCP')
+/** Claims of an address. */
+const virtualIp = topic<true>('virtual-ip')
+const selectingServices = new Selectors<SelectingService>('service-selector')
+
+/** An ExternalName has no place in the compiled model. */
+function specOf(object: MeshObject): ServiceSpec | undefined {
+  const spec = (object.spec ?? {}) as ServiceSpec
+  return spec.type === 'ExternalName' ? undefined : spec
+}
+
+function tcpPorts(spec: ServiceSpec): readonly ServiceSpecPort[] {
+  return (spec.ports ?? []).filter((port) => (port.protocol ?? 'TCP') === 'TCP')
+}
+
+function hostnameOf({ metadata: { namespace = '', name } }: MeshObject, settings: CompileSettings): string {
+  return `${name}.${namespace}.${settings.mesh.serviceDomain}`
+}
+
+export const serviceOffer: Rule = {
+  kind: serviceKind,
+  run(object, scope) {
+    const spec = specOf(object)
+    if (spec === undefined) return
+    for (const vip of vipsOf(object)) scope.offer(virtualIp(vip), true)
+    const { selector } = spec
+    if (selector === undefined || isEmpty(selector)) return
+    const { namespace = '' } = object.metadata
+    const service = `${namespace}/${hostnameOf(object, scope.settings)}`
+    selectingServices.offer(scope, namespace, { service, selector, ports: tcpPorts(spec) })
+  },
+}
+
+export const serviceRule: Rule = {
+  kind: serviceKind,
+  run(object, scope) {
+    const spec = specOf(object)
+    if (spec === undefined) return
     const { namespace = '', name } = object.metadata
-    const hostname = `${name}.${namespace}.${settings.mesh.serviceDomain}`
-    const service: Service = {
-      namespace,
-      name,
-      hostname,
-      vips: claimVips(object, owners, findings),
-      headless: spec?.clusterIP === 'None',
-      ports: ports.map((port) => ({ name: port.name ?? '', port: port.port, protocol: 'TCP' })),
-      identities: [],
-      loadBalancing: 'random',
-    }
-    const selector = isEmpty(spec?.selector) ? undefined : spec?.selector
-    compiled.push({ key: `${namespace}/${hostname}`, object, service, selector, ports })
-  }
-  return compiled
+    const hostname = hostnameOf(object, scope.settings)
+    const ports = tcpPorts(spec).map((port) => ({ name: port.name ?? '', port: port.port, protocol: 'TCP' as const }))
+    const headless = spec.clusterIP === 'None'
+    const vips = ownVips(object, scope)
+    const value = { namespace, name, hostname, vips, headless, ports, identities: [], loadBalancing: 'random' as const }
+    scope.emit({ kind: 'Service', key: `${namespace}/${hostname}`, value })
+  },
 }
 
 /** A virtual IP belongs to one service: the oldest that claims it. */
-function claimVips(object: MeshObject, owners: Map<string, MeshObject>, findings: Findings): readonly string[] {
-  const vips: string[] = []
-  for (const vip of vipsOf(object)) {
-    const owner = owners.get(vip)
-    if (owner === undefined) {
-      owners.set(vip, object)
-      vips.push(vip)
-    } else if (owner !== object) {
-      const message = `${vip} belongs to the older service ${nameOf(owner)}`
-      findings.add(object, { type: 'AddressesUnique', status: 'False', reason: 'AddressTaken', message })
-    }
-  }
-  return vips
+function ownVips(object: MeshObject, scope: Scope): readonly string[] {
+  return vipsOf(object).filter((vip) => {
+    const [owner] = scope.read(virtualIp(vip))
+    if (owner === undefined || owner.key === scope.key) return true
+    const message = `${vip} belongs to the older service ${owner.name}`
+    scope.tell({ type: 'AddressesUnique', status: 'False', reason: 'AddressTaken', message })
+    return false
+  })
 }
 
 /** Canonical virtual IPs of a Service object, allocated or written by its author. */
@@ -81,24 +92,26 @@ export interface EndpointFacts {
   readonly ports: Readonly<Record<string, number>>
 }
 
-/** The workload's part in each of `services` (those of its namespace); ports that it does not know are told on the service. */
-export function membershipsOf(
-  workload: EndpointFacts,
-  services: readonly CompiledService[],
-  findings: Findings,
-): readonly ServiceMembership[] {
-  const memberships: ServiceMembership[] = []
-  for (const compiled of services) {
-    if (compiled.selector === undefined || !selects(compiled.selector, workload.labels)) continue
+export interface Memberships {
+  readonly parts: readonly ServiceMembership[]
+  /** `namespace/name` of the same services. */
+  readonly names: readonly string[]
+}
+
+/** The workload's part in each service of its namespace that selects it; ports that it does not know are told on the service. */
+export function membershipsOf(workload: EndpointFacts, scope: Scope): Memberships {
+  const { namespace = '' } = workload.object.metadata
+  const selecting = selectingServices.selecting(scope, namespace, workload.labels)
+  const parts = selecting.map(({ key, value }) => {
     const ports: Record<string, number> = {}
-    for (const port of compiled.ports) {
+    for (const port of value.ports) {
       const target = targetPort(port, workload)
       if (target !== undefined) ports[String(port.port)] = target
-      else findings.add(compiled.object, unresolved(port, workload.object))
+      else scope.tellOf(key, unresolved(port, workload.object))
     }
-    memberships.push({ service: compiled.key, ports })
-  }
-  return memberships
+    return { service: value.service, ports }
+  })
+  return { parts, names: selecting.map(({ name }) => name) }
 }
 
 /**
@@ -115,7 +128,7 @@ function targetPort(port: ServiceSpecPort, { object, ports }: EndpointFacts): nu
   return /^\d+$/.test(target) ? Number(target) : undefined
 }
 
-function unresolved(port: ServiceSpecPort, workload: MeshObject): Parameters<Findings['add']>[1] {
+function unresolved(port: ServiceSpecPort, workload: MeshObject): Finding {
   const message = `port ${port.port}: workload ${nameOf(workload)} has no port named "${port.targetPort}"`
   return { type: 'PortsResolved', status: 'False', reason: 'UnknownPortName', message }
 }

@@ -1,71 +1,91 @@
 // WorkloadEntry: one workload, reported by an agent (then with Culvert's annotations) or written by the operator.
-import { isEnrolled } from '../../core/model/enrolment.ts'
+import { enrolmentMode } from '../../core/model/enrolment.ts'
 import type { WorkloadEntrySpec } from '../../core/model/fields/workload-entry.ts'
+import { workloadEntryKind } from '../../core/model/kinds/istio.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import type { Workload } from '../../core/model/types.ts'
 import { canonicalAddress } from '../../core/net/address.ts'
-import { type Findings, nameOf, notAccepted } from './conditions.ts'
-import { annotation, olderFirst } from './order.ts'
-import type { PeerAuthenticationOf } from './peer-authentication.ts'
-import { type CompiledService, membershipsOf } from './service.ts'
+import { authorizationsOf } from './authorization-policy.ts'
+import { nameOf, notAccepted } from './conditions.ts'
+import { namespaceEnrolment } from './namespace.ts'
+import { annotation } from './order.ts'
+import { peerAuthenticationOf } from './peer-authentication.ts'
+import type { Rule, Scope } from './rule.ts'
+import { membershipsOf } from './service.ts'
 import { type CompileSettings, names } from './settings.ts'
+import { topic } from './topics.ts'
+import { offerUncaptured } from './uncaptured.ts'
 
-export interface WorkloadContext {
-  readonly settings: CompileSettings
-  readonly namespaces: ReadonlyMap<string, MeshObject>
-  readonly servicesByNamespace: ReadonlyMap<string, readonly CompiledService[]>
-  readonly peerAuthentication: PeerAuthenticationOf
-  readonly findings: Findings
-}
+const uidClaim = topic<true>('workload-uid')
+/** Claims of an address, each with the uid of the workload. */
+const addressClaim = topic<string>('workload-address')
 
-/** Workloads without their policies, by age: an address and a uid belong to the oldest entry that claims them. */
-export function compileWorkloads(objects: readonly MeshObject[], context: WorkloadContext): readonly Workload[] {
-  const addressOwners = new Map<string, MeshObject>()
-  const uids = new Map<string, MeshObject>()
-  const workloads: Workload[] = []
-  for (const object of [...objects].sort(olderFirst)) {
+export const workloadOffer: Rule = {
+  kind: workloadEntryKind,
+  run(object, scope) {
     const uid = workloadUid(object)
-    const twin = uids.get(uid)
-    if (twin !== undefined) {
-      context.findings.add(object, notAccepted('DuplicateUid', `the uid ${uid} belongs to ${nameOf(twin)}`))
-      continue
-    }
-    uids.set(uid, object)
-    const addresses = claim(object, addressOwners, context.findings)
-    workloads.push(compileWorkload(object, uid, addresses, context))
-  }
-  return workloads
+    scope.offer(uidClaim(uid), true)
+    for (const address of addressesOf(object)) scope.offer(addressClaim(address), uid)
+  },
 }
 
-function compileWorkload(
-  object: MeshObject,
-  uid: string,
-  addresses: readonly string[],
-  context: WorkloadContext,
-): Workload {
+/** A uid belongs to the oldest entry that claims it, and so does an address; an entry without a uid of its own claims none. */
+export const workloadRule: Rule = {
+  kind: workloadEntryKind,
+  run(object, scope) {
+    const uid = workloadUid(object)
+    const [owner] = scope.read(uidClaim(uid))
+    if (owner !== undefined && owner.key !== scope.key) {
+      scope.tell(notAccepted('DuplicateUid', `the uid ${uid} belongs to ${owner.name}`))
+      return
+    }
+    const workload = compileWorkload(object, uid, ownAddresses(object, scope), scope)
+    scope.emit({ kind: 'Workload', key: uid, value: workload })
+    if (workload.protocol === 'TCP') offerUncaptured(workload, scope)
+  },
+}
+
+function ownAddresses(object: MeshObject, scope: Scope): readonly string[] {
+  return addressesOf(object).filter((address) => {
+    const claims = scope.read(addressClaim(address))
+    const owner = claims.find(({ key, value: uid }) => scope.read(uidClaim(uid))[0]?.key === key)
+    if (owner === undefined || owner.key === scope.key) return true
+    const message = `${address} belongs to the older entry ${owner.name}`
+    scope.tell({ type: 'AddressesUnique', status: 'False', reason: 'AddressTaken', message })
+    return false
+  })
+}
+
+function compileWorkload(object: MeshObject, uid: string, addresses: readonly string[], scope: Scope): Workload {
+  const { settings } = scope
   const spec = object.spec as WorkloadEntrySpec | undefined
   const { namespace = '', name } = object.metadata
   const labels = effectiveLabels(object)
-  const namespaceLabels = context.namespaces.get(namespace)?.metadata.labels ?? {}
-  const services = context.servicesByNamespace.get(namespace) ?? []
+  const services = membershipsOf({ object, labels, ports: spec?.ports ?? {} }, scope)
   return {
     uid,
     name,
     namespace,
     serviceAccount: serviceAccountOf(object),
-    trustDomain: context.settings.mesh.trustDomain,
+    trustDomain: settings.mesh.trustDomain,
     node: annotation(object, names.node) ?? '',
     addresses,
     labels,
-    enrolled: isEnrolled(labels, namespaceLabels, context.settings.istioLabels),
-    protocol: usesTunnel(object, labels, context.settings) ? 'HBONE' : 'TCP',
+    enrolled: isEnrolled(namespace, labels, scope),
+    protocol: usesTunnel(object, labels, settings) ? 'HBONE' : 'TCP',
     health: isHealthy(object) ? 'healthy' : 'unhealthy',
     locality: spec?.locality ?? '',
     weight: spec?.weight ?? 1,
-    services: membershipsOf({ object, labels, ports: spec?.ports ?? {} }, services, context.findings),
-    peerAuthentication: context.peerAuthentication(namespace, labels),
-    authorizations: [],
+    services: services.parts,
+    peerAuthentication: peerAuthenticationOf(namespace, labels, scope),
+    authorizations: authorizationsOf(namespace, labels, services.names, scope),
   }
+}
+
+/** The workload's own word, then that of its namespace. */
+function isEnrolled(namespace: string, labels: Workload['labels'], scope: Scope): boolean {
+  const own = enrolmentMode(labels, scope.settings.istioLabels)
+  return (own ?? scope.read(namespaceEnrolment(namespace))[0]?.value) === 'ambient'
 }
 
 /** What the agent reported, or the object's own uid for an entry of the operator. */
@@ -88,18 +108,6 @@ export function addressesOf(object: MeshObject): readonly string[] {
   const listed = annotation(object, names.addresses)
   const written = listed?.split(',') ?? [(object.spec as WorkloadEntrySpec | undefined)?.address ?? '']
   return [...new Set(written.flatMap((text) => canonicalAddress(text.trim()) ?? []))]
-}
-
-function claim(object: MeshObject, owners: Map<string, MeshObject>, findings: Findings): readonly string[] {
-  return addressesOf(object).filter((address) => {
-    const owner = owners.get(address)
-    if (owner === undefined) owners.set(address, object)
-    else {
-      const message = `${address} belongs to the older entry ${nameOf(owner)}`
-      findings.add(object, { type: 'AddressesUnique', status: 'False', reason: 'AddressTaken', message })
-    }
-    return owner === undefined
-  })
 }
 
 function usesTunnel(object: MeshObject, labels: Readonly<Record<string, string>>, settings: CompileSettings): boolean {

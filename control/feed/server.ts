@@ -36,7 +36,7 @@ export class FeedServer {
   readonly #options: FeedServerOptions
   readonly #server: Server
   readonly #sockets: WebSocketServer
-  readonly #sessions = new Map<string, FeedSession>()
+  readonly #sessions = new Map<string, { readonly session: FeedSession; readonly serial: string }>()
   readonly #ending = new Set<Promise<void>>()
   #closing = false
 
@@ -69,11 +69,7 @@ export class FeedServer {
     options.certificate.onRenewal((pair) => {
       this.#server.setSecureContext(tlsOptions(pair, options.authority.bundle))
     })
-    options.hosts.onRevoked((host) => {
-      this.#sessions
-        .get(host)
-        ?.refuse(new MeshError('NODE_UNAUTHORIZED', `the certificate of host "${host}" was revoked`))
-    })
+    options.hosts.onRevoked((host) => void this.#recheck(host))
   }
 
   static async open(options: FeedServerOptions): Promise<FeedServer> {
@@ -89,7 +85,25 @@ export class FeedServer {
 
   /** Of the hosts that are connected now. */
   status(host: string): SessionStatus | undefined {
-    return this.#sessions.get(host)?.status
+    return this.#sessions.get(host)?.session.status
+  }
+
+  /** Of all hosts that are connected now. */
+  get sessions(): ReadonlyMap<string, SessionStatus> {
+    return new Map([...this.#sessions].map(([host, { session }]) => [host, session.status]))
+  }
+
+  /** A host may have lost the certificate that it is connected with. */
+  async #recheck(host: string): Promise<void> {
+    const connected = this.#sessions.get(host)
+    if (connected === undefined) return
+    try {
+      await this.#options.hosts.authenticate(host, connected.serial)
+    } catch (error: unknown) {
+      // a store that is away has revoked nobody
+      const { code, message } = asMeshError(error, 'STORE_FAILED')
+      if (code === 'NODE_UNAUTHORIZED') connected.session.refuse(new MeshError(code, message))
+    }
   }
 
   async close(): Promise<void> {
@@ -146,7 +160,7 @@ export class FeedServer {
   #open(webSocket: WebSocket, peer: HostPeer, record: HostRecord): void {
     const { log, pingMs = 10_000 } = this.#options
     const { host } = peer
-    this.#sessions.get(host)?.refuse(new MeshError('FEED_CLOSED', 'a newer connection of this host took over'))
+    this.#sessions.get(host)?.session.refuse(new MeshError('FEED_CLOSED', 'a newer connection of this host took over'))
     const session: FeedSession = new FeedSession(this.#options, record, peer.notAfter, (onMessage) => {
       return new FeedConnection<AgentMessage, ControlMessage>(webSocket, {
         parse: parseAgentMessage,
@@ -155,12 +169,12 @@ export class FeedServer {
         pingMs,
       })
     })
-    this.#sessions.set(host, session)
+    this.#sessions.set(host, { session, serial: peer.serial })
     log.info({ host }, 'host connected')
   }
 
   #ended(host: string, session: FeedSession, error: MeshError | undefined): void {
-    if (this.#sessions.get(host) === session) this.#sessions.delete(host)
+    if (this.#sessions.get(host)?.session === session) this.#sessions.delete(host)
     this.#options.log.info({ host, ...(error === undefined ? {} : { reason: error.message }) }, 'host disconnected')
     const ending = session.ended().finally(() => this.#ending.delete(ending))
     this.#ending.add(ending)

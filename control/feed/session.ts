@@ -1,15 +1,17 @@
 // One agent's feed: brings it to the current version and keeps it there, takes its reports, signs what its host may have.
 // Opened by FeedServer after the host is authenticated.
+import { isDeepStrictEqual } from 'node:util'
 import { asMeshError, errorCodes, MeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
 import type { FeedConnection } from '../../core/feed/connection.ts'
 import type { AgentMessage, ControlMessage, WorkloadReport } from '../../core/feed/messages.ts'
 import { parseIdentity } from '../../core/identity/spiffe.ts'
-import type { CompiledDelta, RefusedResource } from '../../core/model/types.ts'
+import type { RefusedResource } from '../../core/model/types.ts'
 import type { Authority } from '../ca/authority.ts'
 import type { HostRecord, Hosts } from '../hosts.ts'
 import type { Placement } from '../placement.ts'
 import type { DeltaLog } from '../publish/delta-log.ts'
+import { EncodedDelta, type EncodedDeltas } from '../publish/encoded.ts'
 import type { Publisher } from '../publish/publisher.ts'
 import type { Reports } from '../reports.ts'
 import { Serial } from '../serial.ts'
@@ -20,13 +22,22 @@ const maxQueuedMessages = 1024
 /** Characters; one message is always taken. */
 const maxQueuedSize = 64 * 1024 * 1024
 const longestTimerMs = 2 ** 31 - 1
+/** An agent that comes from another replica may be ahead of this one, for this long. */
+const catchUpMs = 2000
+/** An agent that refuses everything must not fill the memory and the log. */
+const maxRefusedKept = 1000
 
 export interface SessionDeps {
   readonly authority: Authority
   readonly hosts: Hosts
   readonly reports: Reports
   readonly deltas: DeltaLog
+  readonly encoded: EncodedDeltas
   readonly publisher: Publisher
+  /** Where this feed and those of other replicas are. */
+  readonly feeds: () => readonly { readonly host: string; readonly port: number }[]
+  /** Called when what a host has acknowledged may have changed. */
+  readonly acknowledged: () => void
   readonly log: Logger
 }
 
@@ -47,7 +58,7 @@ type Phase =
   /** Nothing is sent before the agent said what it has. */
   | { readonly kind: 'greeting' }
   | { readonly kind: 'awaiting-digests' }
-  | { readonly kind: 'following'; readonly sentVersion: number }
+  | { readonly kind: 'following'; readonly epoch: string; readonly sentVersion: number }
 
 export class FeedSession {
   readonly #deps: SessionDeps
@@ -63,6 +74,7 @@ export class FeedSession {
   #queuedSize = 0
   #refused = false
   #build = ''
+  #packs = false
   #writing = false
   #acked: { readonly version: number; readonly refused: readonly RefusedResource[] } = { version: 0, refused: [] }
   #placement: Placement = { accepted: [], refused: [] }
@@ -102,6 +114,7 @@ export class FeedSession {
     clearTimeout(this.#expiry)
     this.#stopFollowing()
     await this.#serial.idle()
+    this.#deps.acknowledged()
   }
 
   #armExpiry(): void {
@@ -162,30 +175,39 @@ export class FeedSession {
       )
     }
     this.#build = message.build
+    this.#packs = message.packs === true
     await publisher.ready
     const { trustDomain, bundle } = authority
-    this.#connection.send({ type: 'welcome', host: this.#host.host, trustDomain, bundle })
+    const controls = this.#deps.feeds()
+    this.#connection.send({ type: 'welcome', host: this.#host.host, trustDomain, bundle, controls })
     const { resume } = message
-    if (resume === undefined) return this.#send(deltas.full())
-    const delta = resume.epoch === deltas.epoch ? deltas.since(resume.version) : undefined
-    if (delta !== undefined) {
-      this.#acked = { version: resume.version, refused: [] }
-      return this.#send(delta)
+    if (resume === undefined) return this.#send(this.#deps.encoded.full())
+    if (resume.epoch === deltas.epoch) {
+      await publisher.reached(resume.version, catchUpMs)
+      const delta = this.#deps.encoded.since(resume.version)
+      if (delta !== undefined) {
+        this.#acked = { version: resume.version, refused: [] }
+        this.#deps.acknowledged()
+        return this.#send(delta)
+      }
     }
     this.#resync()
   }
 
   async #digests(digests: Readonly<Record<string, string>>): Promise<void> {
     if (this.#phase.kind !== 'awaiting-digests') throw new MeshError('FEED_PROTOCOL', 'digests that nobody asked for')
-    this.#send(this.#deps.deltas.difference(digests))
+    this.#send(new EncodedDelta(this.#deps.deltas.difference(digests)))
   }
 
   /** Called at each new version: sends one delta from what the agent has to what is current, once it can take it. */
   #follow(): void {
     if (this.#phase.kind !== 'following' || this.#writing) return
-    const { deltas } = this.#deps
-    if (this.#phase.sentVersion === deltas.version) return
-    const delta = deltas.since(this.#phase.sentVersion)
+    const { deltas, encoded } = this.#deps
+    const { epoch, sentVersion } = this.#phase
+    const isKnown = epoch === deltas.epoch
+    // Another replica may have led the agent to a revision that changed nothing.
+    if (isKnown && sentVersion >= deltas.version) return
+    const delta = isKnown ? encoded.since(sentVersion) : undefined
     if (delta === undefined) this.#resync()
     else this.#send(delta)
   }
@@ -195,10 +217,11 @@ export class FeedSession {
     this.#connection.send({ type: 'resync' })
   }
 
-  #send(delta: CompiledDelta): void {
-    this.#phase = { kind: 'following', sentVersion: delta.version }
+  #send(delta: EncodedDelta): void {
+    this.#phase = { kind: 'following', epoch: delta.epoch, sentVersion: delta.version }
     this.#writing = true
-    this.#connection.send({ type: 'delta', delta }, () => this.#drained())
+    const packed = this.#packs ? delta.packed : undefined
+    this.#connection.sendEncoded(packed ?? delta.text, packed !== undefined, () => this.#drained())
     if (this.#connection.bufferedBytes <= maxBufferedBytes) this.#drained()
   }
 
@@ -219,9 +242,13 @@ export class FeedSession {
     if (message.epoch !== this.#deps.deltas.epoch) return
     // Acknowledgements may overtake each other: of a version on disk and of a later one that the daemon has taken.
     if (message.version < this.#acked.version) return
-    this.#acked = { version: message.version, refused: message.refused }
-    if (message.refused.length === 0) return
-    this.#deps.log.warn({ host: this.#host.host, refused: message.refused.slice(0, 20) }, 'a host refused resources')
+    const refused = message.refused.slice(0, maxRefusedKept)
+    const isNews = !isDeepStrictEqual(refused, this.#acked.refused)
+    this.#acked = { version: message.version, refused }
+    this.#deps.acknowledged()
+    if (refused.length === 0 || !isNews) return
+    const count = message.refused.length
+    this.#deps.log.warn({ host: this.#host.host, count, refused: refused.slice(0, 20) }, 'a host refused resources')
   }
 
   async #csr(message: Extract<AgentMessage, { type: 'csr' }>): Promise<void> {

@@ -1,8 +1,11 @@
-// The compiled model with its history: what changed since a version, or differs from what an agent holds. In memory; a new
-// process is a new epoch. Publisher writes it, the feed's sessions read it.
+// The compiled model with its history: what changed since a version, or differs from what an agent holds. In memory. A version is
+// the store's revision at which the compiled model changed last, and within an epoch every control plane compiles the same at the
+// same revision: an agent may go on at another replica, or after a restart. Publisher writes it, the feed's sessions read it.
+import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { digestOf } from '../../core/model/digest.ts'
 import type { CompiledDelta, CompiledKey, CompiledResource } from '../../core/model/types.ts'
+import { inSendingOrder } from '../compile/sending-order.ts'
 
 interface Held {
   readonly resource: CompiledResource
@@ -11,57 +14,74 @@ interface Held {
 }
 
 interface Gone extends CompiledKey {
-  readonly removedAt: number
+  readonly changedAt: number
+}
+
+/** In the order of versions; only the last entry of a key counts. */
+interface Change {
+  readonly version: number
+  readonly key: string
 }
 
 const defaultRemovalsKept = 10_000
+const gapsKept = 16
+/** Changes that are out of date may be this many, and as many again as there are resources. */
+const staleChanges = 1024
 
 export class DeltaLog {
-  readonly epoch: string
+  readonly #baseEpoch: string
   readonly #removalsKept: number
   readonly #held = new Map<string, Held>()
   /** In the order of their removal. */
   readonly #gone = new Map<string, Gone>()
+  #changes: Change[] = []
+  /** Revisions between these two were never looked at one by one: what changed and changed back there is not known. */
+  #gaps: { readonly after: number; readonly before: number }[] = []
+  #epoch: string
   #version = 0
-  /** Removals up to this version may be forgotten: nobody can resume from before it. */
-  #forgotten = 0
-  #cached: { readonly from: number; readonly delta: CompiledDelta } | undefined
+  #revision = 0
+  /** Nobody can resume from before this version. */
+  #oldest = Number.POSITIVE_INFINITY
 
   constructor(epoch: string, removalsKept = defaultRemovalsKept) {
-    this.epoch = epoch
+    this.#baseEpoch = epoch
+    this.#epoch = epoch
     this.#removalsKept = removalsKept
   }
 
-  /** 0 until the first `update`. */
+  get epoch(): string {
+    return this.#epoch
+  }
+
+  /** The revision of the last change; 0 until the first state. */
   get version(): number {
     return this.#version
   }
 
-  /** Takes the complete compiled state. Returns whether it differs from the last one, which makes a new version. */
-  update(resources: readonly CompiledResource[]): boolean {
-    const version = this.#version + 1
-    const keys = new Set<string>()
-    let changed = this.#version === 0
-    for (const resource of resources) {
-      const key = keyText(resource)
-      keys.add(key)
-      const held = this.#held.get(key)
-      if (held !== undefined && isDeepStrictEqual(held.resource.value, resource.value)) continue
-      this.#held.set(key, { resource, changedAt: version })
-      this.#gone.delete(key)
-      changed = true
-    }
-    for (const [key, { resource }] of this.#held) {
-      if (keys.has(key)) continue
-      this.#held.delete(key)
-      this.#gone.set(key, { kind: resource.kind, key: resource.key, removedAt: version })
-      changed = true
-    }
-    if (!changed) return false
-    this.#version = version
-    this.#forget()
-    this.#cached = undefined
-    return true
+  /** The revision up to which the store is reflected: not less than `version`. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  /**
+   * Takes the complete state at a revision: the first one, or one after a time in which changes were missed. Returns whether there
+   * is a new version.
+   */
+  replace(resources: readonly CompiledResource[], revision: number): boolean {
+    if (revision < this.#revision) this.#startOver()
+    else if (this.#version > 0) this.#gap(revision)
+    const first = this.#version === 0
+    const keys = new Set(resources.map(keyText))
+    const removes = [...this.#held].flatMap(([key, { resource }]) => (keys.has(key) ? [] : [resource]))
+    const changed = this.#put({ upserts: resources, removes }, Math.max(1, revision))
+    if (first) this.#oldest = Math.max(1, revision)
+    if (first) this.#version = this.#oldest
+    return changed || first
+  }
+
+  /** Takes what one revision changed, which may be nothing. Returns whether there is a new version. */
+  update(change: Pick<CompiledDelta, 'upserts' | 'removes'>, revision: number): boolean {
+    return this.#put(change, revision)
   }
 
   /** Everything. */
@@ -73,19 +93,35 @@ export class DeltaLog {
     )
   }
 
-  /** What changed after `version`; undefined where that is not known any more, or never was. */
+  /**
+   * What changed after `version`, which need not be one of this log's own; nothing for one that is current. Undefined where that is
+   * not known any more, or not yet.
+   */
   since(version: number): CompiledDelta | undefined {
-    if (version > this.#version || version < this.#forgotten || version < 1) return undefined
-    if (this.#cached?.from === version) return this.#cached.delta
-    const upserts = [...this.#held.values()].filter(({ changedAt }) => changedAt > version)
-    const removes = [...this.#gone.values()].filter(({ removedAt }) => removedAt > version)
-    const delta = this.#delta(
-      false,
-      upserts.map(({ resource }) => resource),
-      removes.map(({ kind, key }) => ({ kind, key })),
-    )
-    this.#cached = { from: version, delta }
-    return delta
+    if (version > this.#revision || version < this.#oldest) return undefined
+    if (this.#gaps.some(({ after, before }) => version > after && version < before)) return undefined
+    if (version >= this.#version) return { epoch: this.#epoch, version, full: false, upserts: [], removes: [] }
+    const upserts: CompiledResource[] = []
+    const removes: CompiledKey[] = []
+    for (let index = this.#indexAfter(version); index < this.#changes.length; index++) {
+      const change = this.#changes[index]!
+      const held = this.#held.get(change.key)
+      const gone = this.#gone.get(change.key)
+      if (held?.changedAt === change.version) upserts.push(held.resource)
+      else if (gone?.changedAt === change.version) removes.push({ kind: gone.kind, key: gone.key })
+    }
+    return this.#delta(false, upserts, removes)
+  }
+
+  /** How many resources `since` would send at most. */
+  changesSince(version: number): number {
+    return this.#changes.length - this.#indexAfter(version)
+  }
+
+  /** How many versions came after this one, as far as they are known. */
+  versionsSince(version: number): number {
+    const later = this.#changes.slice(this.#indexAfter(version)).map((change) => change.version)
+    return Math.max(new Set(later).size, version < this.#version ? 1 : 0)
   }
 
   /** What makes a state with these digests (keyed `Kind/key`) into the current one. */
@@ -100,15 +136,70 @@ export class DeltaLog {
   }
 
   #delta(full: boolean, upserts: readonly CompiledResource[], removes: readonly CompiledKey[]): CompiledDelta {
-    return { epoch: this.epoch, version: this.#version, full, upserts, removes }
+    return { epoch: this.#epoch, version: this.#version, full, upserts: inSendingOrder(upserts), removes }
+  }
+
+  #put({ upserts, removes }: Pick<CompiledDelta, 'upserts' | 'removes'>, version: number): boolean {
+    const before = this.#changes.length
+    for (const resource of upserts) {
+      const key = keyText(resource)
+      if (isDeepStrictEqual(this.#held.get(key)?.resource.value, resource.value)) continue
+      this.#held.set(key, { resource, changedAt: version })
+      this.#gone.delete(key)
+      this.#changes.push({ version, key })
+    }
+    for (const { kind, key: name } of removes) {
+      const key = keyText({ kind, key: name })
+      if (!this.#held.delete(key)) continue
+      this.#gone.set(key, { kind, key: name, changedAt: version })
+      this.#changes.push({ version, key })
+    }
+    this.#revision = Math.max(this.#revision, version)
+    if (this.#changes.length === before) return false
+    this.#version = version
+    this.#forget()
+    return true
+  }
+
+  /** The first index of a change after `version`. */
+  #indexAfter(version: number): number {
+    let low = 0
+    let high = this.#changes.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#changes[middle]!.version <= version) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   #forget(): void {
-    for (const [key, { removedAt }] of this.#gone) {
-      if (this.#gone.size <= this.#removalsKept) return
+    for (const [key, { changedAt }] of this.#gone) {
+      if (this.#gone.size <= this.#removalsKept) break
       this.#gone.delete(key)
-      this.#forgotten = removedAt
+      this.#oldest = Math.max(this.#oldest, changedAt)
     }
+    if (this.#changes.length <= 2 * (this.#held.size + this.#gone.size) + staleChanges) return
+    this.#changes = this.#changes.filter(({ key, version }) => {
+      return (this.#held.get(key) ?? this.#gone.get(key))?.changedAt === version
+    })
+  }
+
+  #gap(revision: number): void {
+    this.#gaps.push({ after: this.#revision, before: revision })
+    const forgotten = this.#gaps.length > gapsKept ? this.#gaps.shift() : undefined
+    if (forgotten !== undefined) this.#oldest = Math.max(this.#oldest, forgotten.before)
+  }
+
+  /** The store has gone back, to a backup perhaps: its revisions will mean something else than they did. */
+  #startOver(): void {
+    this.#epoch = `${this.#baseEpoch}-${randomUUID()}`
+    this.#gone.clear()
+    this.#changes = []
+    this.#gaps = []
+    this.#held.clear()
+    this.#version = 0
+    this.#revision = 0
   }
 }
 

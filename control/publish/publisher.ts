@@ -1,44 +1,41 @@
-// Keeps the compiled model equal to the store: watches, waits a moment for more changes, compiles, writes the delta log, tells
-// the feed's sessions and then the objects' conditions. One per control plane.
-import { sleep } from '../../core/base/deadline.ts'
+// Keeps the compiled model equal to the store: told of each change, compiles what it touches, writes the delta log at once, and
+// after a moment tells the feed's sessions; what there is to say about objects goes to the status writer. One per control plane.
+import { deadline } from '../../core/base/deadline.ts'
 import { asMeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
-import { formatObjectKey, type MeshObject } from '../../core/model/resource.ts'
-import { type Compiled, compile } from '../compile/compile.ts'
+import type { MeshObject } from '../../core/model/resource.ts'
+import { type CompiledChange, Compiler } from '../compile/compiler.ts'
 import type { CompileSettings } from '../compile/settings.ts'
-import type { Store, StoreEvent } from '../store/store.ts'
+import type { StoredObject, StoreEvent } from '../store/store.ts'
 import type { DeltaLog } from './delta-log.ts'
+import type { StoreListener } from './follower.ts'
+import { Pace, type PaceOptions } from './pace.ts'
+import type { ObjectOutcome } from './status-writer.ts'
 
 export interface PublisherOptions {
-  readonly store: Store
   readonly settings: CompileSettings
   readonly log: DeltaLog
-  /** Writes conditions; its own failures are its own. */
-  readonly conditions: { write(objects: readonly MeshObject[], compiled: Compiled, signal: AbortSignal): Promise<void> }
+  /** Told what became of each object that changed, or whose result did. */
+  readonly status: { compiled(version: number, outcomes: readonly ObjectOutcome[]): void }
   readonly logger: Logger
-  /** Changes that come within this time are compiled together. */
-  readonly debounceMs?: number
-  readonly retryMs?: number
+  readonly pace?: Partial<PaceOptions>
 }
 
-const defaultDebounceMs = 20
-const defaultRetryMs = 500
-
-export class Publisher {
+export class Publisher implements StoreListener {
   readonly #options: PublisherOptions
-  readonly #objects = new Map<string, MeshObject>()
+  readonly #pace: Pace
   readonly #listeners = new Set<() => void>()
+  readonly #waiting = new Set<() => void>()
   readonly #stop = new AbortController()
   readonly #published = Promise.withResolvers<void>()
-  #dirty = false
-  /** Of the store: what `#objects` reflects, and what the published version does. */
-  #seen = 0
-  #revision = 0
-  #wake: () => void = () => undefined
-  #running: readonly Promise<void>[] = []
+  readonly #objects = new Map<string, MeshObject>()
+  #timer: NodeJS.Timeout | undefined
+  #compiler: Compiler
 
   constructor(options: PublisherOptions) {
     this.#options = options
+    this.#pace = new Pace(options.pace)
+    this.#compiler = new Compiler(options.settings)
     this.#published.promise.catch(() => undefined)
   }
 
@@ -47,13 +44,9 @@ export class Publisher {
     return this.#published.promise
   }
 
-  /** The store's revision that the published version reflects. */
+  /** The store's revision that the compiled model reflects. */
   get revision(): number {
-    return this.#revision
-  }
-
-  start(): void {
-    this.#running = [this.#watch(), this.#publish()]
+    return this.#options.log.revision
   }
 
   /** Called after each new version, synchronously. */
@@ -62,78 +55,70 @@ export class Publisher {
     return () => this.#listeners.delete(listener)
   }
 
+  /** Whether the compiled model reflects the store at `revision`, at the latest after `limitMs`. */
+  async reached(revision: number, limitMs: number): Promise<boolean> {
+    const limit = deadline(limitMs, this.#stop.signal)
+    while (this.revision < revision && !limit.aborted) {
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          this.#waiting.delete(wake)
+          limit.removeEventListener('abort', wake)
+          resolve()
+        }
+        this.#waiting.add(wake)
+        limit.addEventListener('abort', wake)
+      })
+    }
+    return this.revision >= revision
+  }
+
+  reset(objects: ReadonlyMap<string, StoredObject>, revision: number): void {
+    this.#compiler = new Compiler(this.#options.settings)
+    const gone = [...this.#objects.keys()].filter((key) => !objects.has(key))
+    this.#objects.clear()
+    for (const [key, { object }] of objects) this.#objects.set(key, object)
+    const change = this.#compiler.apply([...objects].map(([key, { object }]) => ({ key, after: object })))
+    const isNew = this.#options.log.replace(this.#compiler.resources, revision)
+    this.#took(change, [...gone, ...objects.keys()], isNew)
+    this.#published.resolve()
+  }
+
+  changed(key: string, { type, stored }: StoreEvent): void {
+    const gone = type === 'DELETED'
+    if (gone) this.#objects.delete(key)
+    else this.#objects.set(key, stored.object)
+    // An exception leaves the last version in force: the follower starts over with a list, which makes a new compiler.
+    const change = this.#compiler.apply([gone ? { key } : { key, after: stored.object }])
+    // Even where nothing came of it: somebody may have overwritten the conditions.
+    this.#took(change, [key], this.#options.log.update(change, stored.revision))
+  }
+
   async close(): Promise<void> {
     this.#stop.abort()
-    this.#wake()
+    clearTimeout(this.#timer)
     this.#published.reject(asMeshError(new Error('the control plane stops'), 'ABORTED'))
-    await Promise.all(this.#running)
   }
 
-  /** Follows the store for ever; a failure of the store or a compacted revision starts over with a list. */
-  async #watch(): Promise<void> {
-    const { store, logger, retryMs = defaultRetryMs } = this.#options
-    const { signal } = this.#stop
-    while (!signal.aborted) {
-      try {
-        const { items, revision } = await store.list({})
-        this.#objects.clear()
-        for (const { key, object } of items) this.#objects.set(formatObjectKey(key), object)
-        this.#changed(revision)
-        for await (const event of store.watch({}, revision, signal)) this.#apply(event)
-      } catch (error: unknown) {
-        if (signal.aborted) return
-        logger.warn({ err: error }, 'the watch of the store ended; listing again')
-      }
-      await sleep(retryMs, signal).catch(() => undefined)
-    }
+  #took({ conditions, touched }: CompiledChange, seen: readonly string[], isNew: boolean): void {
+    const keys = new Set([...seen, ...touched, ...conditions.keys()])
+    const outcomes = [...keys].map((key) => ({
+      key,
+      object: this.#objects.get(key),
+      conditions: this.#compiler.conditions.get(key),
+      touched: touched.has(key),
+    }))
+    this.#options.status.compiled(this.#options.log.version, outcomes)
+    for (const wake of this.#waiting) wake()
+    if (isNew) this.#announceSoon()
   }
 
-  #apply({ type, stored }: StoreEvent): void {
-    const key = formatObjectKey(stored.key)
-    if (type === 'DELETED') this.#objects.delete(key)
-    else this.#objects.set(key, stored.object)
-    this.#changed(stored.revision)
-  }
-
-  #changed(revision: number): void {
-    this.#seen = revision
-    this.#dirty = true
-    this.#wake()
-  }
-
-  async #publish(): Promise<void> {
-    const { debounceMs = defaultDebounceMs } = this.#options
-    const { signal } = this.#stop
-    while (!signal.aborted) {
-      if (!this.#dirty) {
-        const { promise, resolve } = Promise.withResolvers<void>()
-        this.#wake = resolve
-        await promise
-        continue
-      }
-      // The first state is not waited with: hosts that reconnect want it.
-      if (this.#options.log.version > 0) await sleep(debounceMs, signal).catch(() => undefined)
-      if (!signal.aborted) await this.#compile(signal)
-    }
-  }
-
-  async #compile(signal: AbortSignal): Promise<void> {
-    const { settings, log, logger, conditions } = this.#options
-    this.#dirty = false
-    const objects = [...this.#objects.values()]
-    const revision = this.#seen
-    try {
-      const compiled = compile(objects, settings)
-      if (log.update(compiled.resources)) {
-        logger.debug({ version: log.version, resources: compiled.resources.length }, 'new version')
-        for (const listener of this.#listeners) listener()
-      }
-      this.#revision = revision
-      this.#published.resolve()
-      await conditions.write(objects, compiled, signal)
-    } catch (error: unknown) {
-      // The last version stays in force: a defect here must not open or close anything.
-      logger.error({ err: error }, 'the resources could not be compiled')
-    }
+  #announceSoon(): void {
+    if (this.#stop.signal.aborted) return
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      this.#pace.sent(performance.now())
+      this.#options.logger.debug({ version: this.#options.log.version }, 'new version')
+      for (const listener of this.#listeners) listener()
+    }, this.#pace.delay(performance.now()))
   }
 }

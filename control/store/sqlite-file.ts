@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { MeshError } from '../../core/base/errors.ts'
 
 /** Bumped with every change of the tables; an older Culvert refuses a newer file. */
-const schemaVersion = 1
+const schemaVersion = 2
 
 /** SQLite's default page. */
 const pageBytes = 4096
@@ -21,10 +21,15 @@ CREATE TABLE history (
   name TEXT NOT NULL, body TEXT NOT NULL, previous TEXT
 );
 CREATE TABLE records (
-  bucket TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (bucket, key)
+  bucket TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, revision INTEGER NOT NULL, PRIMARY KEY (bucket, key)
 ) WITHOUT ROWID;
-INSERT INTO counters VALUES ('revision', 0), ('compacted', 0);
+INSERT INTO counters VALUES ('revision', 0), ('compacted', 0), ('records', 0);
 `
+
+/** From each older schema to the next. */
+const migrations: Readonly<Record<number, string>> = {
+  1: `ALTER TABLE records ADD COLUMN revision INTEGER NOT NULL DEFAULT 1; INSERT INTO counters VALUES ('records', 1)`,
+}
 
 /** SQLite result codes (sqlite.org/rescode.html) that a person can do something about. */
 const advice: Readonly<Record<number, string>> = {
@@ -75,14 +80,18 @@ function prepare(file: string, maxBytes: number | undefined): DatabaseSync {
 
 function migrate(database: DatabaseSync, file: string): void {
   const version = Number(database.prepare('PRAGMA user_version').get()!['user_version'])
-  if (version === schemaVersion) return
-  if (version !== 0) {
+  if (version > schemaVersion) {
     throw new MeshError(
       'STORE_FAILED',
       `the store ${file} has schema ${version}, this Culvert knows ${schemaVersion}: use a newer one`,
     )
   }
-  transaction(database, () => database.exec(`${schema}; PRAGMA user_version=${schemaVersion}`))
+  if (version === schemaVersion) return
+  transaction(database, () => {
+    if (version === 0) database.exec(schema)
+    else for (let from = version; from < schemaVersion; from += 1) database.exec(migrations[from]!)
+    database.exec(`PRAGMA user_version=${schemaVersion}`)
+  })
 }
 
 /** Runs `work` wholly or not at all; the data is on disk when it returns. */

@@ -39,10 +39,23 @@ export function filterClause(filter: ListFilter): string {
   return parts.length === 0 ? '1 = 1' : parts.join(' AND ')
 }
 
-export function parameters(filter: ListFilter): Record<string, string> {
+/** What comes after a key, in key order. */
+export function afterClause(after: ObjectKey | undefined): string {
+  return after === undefined
+    ? '1 = 1'
+    : '(grp, kind, namespace, name) > (:afterGroup, :afterKind, :afterNamespace, :afterName)'
+}
+
+export function parameters(filter: ListFilter, after?: ObjectKey): Record<string, string> {
   const values: Record<string, string> = {}
   if (filter.group !== undefined) values[':group'] = filter.group
   if (filter.kind !== undefined) values[':kind'] = filter.kind
   if (filter.namespace !== undefined) values[':namespace'] = filter.namespace
+  if (after !== undefined) {
+    values[':afterGroup'] = after.group
+    values[':afterKind'] = after.kind
+    values[':afterNamespace'] = after.namespace
+    values[':afterName'] = after.name
+  }
   return values
 }

@@ -3,10 +3,11 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { MeshError } from '../../core/base/errors.ts'
 import { formatObjectKey, type MeshObject, type ObjectKey } from '../../core/model/resource.ts'
 import { guarded, openFile, transaction } from './sqlite-file.ts'
+import { listObjects, type SqliteListSource } from './sqlite-list.ts'
 import { SqliteRecords } from './sqlite-records.ts'
-import { filterClause, keyOf, keyValues, type ObjectRow, objectOf, parameters } from './sqlite-rows.ts'
+import { keyValues, type ObjectRow, objectOf } from './sqlite-rows.ts'
 import { type SqliteWatchSource, watchHistory } from './sqlite-watch.ts'
-import type { ListFilter, RecordStore, Store, StoredObject, StoreEvent } from './store.ts'
+import type { ListFilter, ListPage, ObjectList, RecordStore, Store, StoredObject, StoreEvent } from './store.ts'
 
 export interface SqliteOptions {
   /** Changes that a watcher can still continue from; a quarter more is kept between two compactions. */
@@ -22,7 +23,7 @@ export async function openSqliteStore(file: string, options: SqliteOptions = {})
   return new SqliteStore(file, openFile(file, options.maxBytes), options.historyLimit ?? defaultHistoryLimit)
 }
 
-class SqliteStore implements Store, SqliteWatchSource {
+class SqliteStore implements Store, SqliteListSource, SqliteWatchSource {
   readonly records: RecordStore
   readonly #file: string
   readonly #database: DatabaseSync
@@ -35,24 +36,15 @@ class SqliteStore implements Store, SqliteWatchSource {
     this.#file = file
     this.#database = database
     this.#historyLimit = historyLimit
-    this.records = new SqliteRecords(this)
+    this.records = new SqliteRecords(this, this.#closing.signal)
   }
 
   async get(key: ObjectKey): Promise<StoredObject | undefined> {
     return this.read(() => this.#stored(key))
   }
 
-  async list(filter: ListFilter): Promise<{ readonly items: readonly StoredObject[]; readonly revision: number }> {
-    return this.read(() => {
-      const sql = `SELECT * FROM objects WHERE ${filterClause(filter)} ORDER BY grp, kind, namespace, name`
-      const rows = this.prepare(sql).all(parameters(filter)) as unknown as readonly ObjectRow[]
-      const items = rows.map((row) => ({
-        key: keyOf(row),
-        object: objectOf(row.body, row.revision),
-        revision: row.revision,
-      }))
-      return { items, revision: this.counter('revision') }
-    })
+  async list(filter: ListFilter, page: ListPage = {}): Promise<ObjectList> {
+    return this.read(() => listObjects(this, filter, page))
   }
 
   async create(key: ObjectKey, object: MeshObject): Promise<StoredObject> {
@@ -102,7 +94,7 @@ class SqliteStore implements Store, SqliteWatchSource {
     return statement
   }
 
-  counter(name: 'revision' | 'compacted'): number {
+  counter(name: 'revision' | 'compacted' | 'records'): number {
     return Number(this.prepare('SELECT value FROM counters WHERE name = ?').get(name)!['value'])
   }
 

@@ -22,14 +22,33 @@ export interface ListFilter {
   readonly namespace?: string
 }
 
+/** A part of a list. Pages of one list name the revision of the first, and then belong together whatever is written meanwhile. */
+export interface ListPage {
+  /** Objects at most, from 1; all where absent. */
+  readonly limit?: number
+  /** The last object of the page before; it need not exist any more. */
+  readonly after?: ObjectKey
+  /** The state as it was at this revision; the present one where absent. */
+  readonly revision?: number
+}
+
+export interface ObjectList {
+  readonly items: readonly StoredObject[]
+  /** Of the whole list: `watch` may continue from it. */
+  readonly revision: number
+  /** Whether objects follow this page, and how many. */
+  readonly more: boolean
+  readonly remaining: number
+}
+
 /**
- * Objects by key with optimistic concurrency. Revisions are one growing sequence over all objects. A write is durable when its
- * promise resolves. Errors: RESOURCE_NOT_FOUND, RESOURCE_CONFLICT (exists already, or another revision), STORE_FAILED.
+ * Objects by key with optimistic concurrency. Revisions are one growing sequence over all objects, with gaps. A write is durable
+ * when its promise resolves. Errors: RESOURCE_NOT_FOUND, RESOURCE_CONFLICT (exists already, or another revision), STORE_FAILED.
  */
 export interface Store {
   get(key: ObjectKey): Promise<StoredObject | undefined>
-  /** Objects in key order, and the revision of the whole list, from which `watch` may continue. */
-  list(filter: ListFilter): Promise<{ readonly items: readonly StoredObject[]; readonly revision: number }>
+  /** Objects in key order (by UTF-8 bytes). Throws RESOURCE_CONFLICT where the revision of the page is compacted or ahead. */
+  list(filter: ListFilter, page?: ListPage): Promise<ObjectList>
   create(key: ObjectKey, object: MeshObject): Promise<StoredObject>
   /** `expectedRevision` undefined writes unconditionally onto an existing object. */
   update(key: ObjectKey, object: MeshObject, expectedRevision: number | undefined): Promise<StoredObject>
@@ -41,11 +60,43 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** Private records: JSON values by (bucket, key). `take` reads and deletes in one step, for single-use tokens. */
+export interface StoreRecord {
+  readonly key: string
+  readonly value: unknown
+}
+
+/** etcd takes 128 operations in one transaction unless told otherwise. */
+export const recordsPerTransaction = 100
+
+/**
+ * Private records: JSON values by (bucket, key). Each write gives a record a new revision, greater than all before, that belongs to
+ * `swap` only: it says nothing about the revisions of objects.
+ */
 export interface RecordStore {
   get(bucket: string, key: string): Promise<unknown>
+  /** The value and the revision of its last write. */
+  entry(bucket: string, key: string): Promise<{ readonly value: unknown; readonly revision: number } | undefined>
   put(bucket: string, key: string, value: unknown): Promise<void>
+  /** All of them or none. Throws LIMIT_REACHED above `recordsPerTransaction`. */
+  putAll(bucket: string, records: readonly StoreRecord[]): Promise<void>
+  /**
+   * Writes only where the record is still at `revision`; 0 means that there must be none.
+   * @returns the new revision; undefined where somebody else was faster
+   */
+  swap(
+    bucket: string,
+    key: string,
+    value: unknown,
+    revision: number,
+  ): Promise<{ readonly revision: number } | undefined>
+  /** Reads and deletes in one step, for single-use tokens. */
   take(bucket: string, key: string): Promise<unknown>
   delete(bucket: string, key: string): Promise<void>
-  list(bucket: string): Promise<readonly { readonly key: string; readonly value: unknown }[]>
+  /** In the order of keys. */
+  list(bucket: string): Promise<readonly StoreRecord[]>
+  /**
+   * Everything that is there, then what changes until `signal` aborts; `value` is undefined where the record is gone. The last
+   * value of a record always comes; one that is replaced at once may be left out. Throws STORE_FAILED: watch again.
+   */
+  watch(bucket: string, signal: AbortSignal): AsyncIterable<StoreRecord>
 }

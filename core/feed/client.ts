@@ -10,8 +10,14 @@ import { dialFeed, type FeedCredentials } from './dial.ts'
 import type { AgentMessage, ControlMessage, WorkloadReport } from './messages.ts'
 import { parseControlMessage } from './parse.ts'
 
+export interface ControlPlace {
+  readonly host: string
+  readonly port: number
+}
+
 export interface FeedClientOptions {
-  readonly control: { readonly host: string; readonly port: number }
+  /** Where the control plane's replicas are; one is enough, the others are learned from it. At least one. */
+  readonly controls: readonly ControlPlace[]
   readonly host: string
   readonly build: string
   readonly trustDomain: string
@@ -42,13 +48,17 @@ export interface FeedTiming {
 
 const defaultTiming: FeedTiming = {
   handshakeMs: 10_000,
-  pingMs: 10_000,
+  // a replica whose machine vanished is left within five seconds
+  pingMs: 1200,
   retryBaseMs: 200,
   retryMaxMs: 10_000,
   stableMs: 10_000,
   certificateMs: 30_000,
   closeMs: 1000,
 }
+
+/** Where there are other replicas to try, none is waited for as long as for the only one. */
+const failoverHandshakeMs = 2000
 
 export type FeedState =
   | { readonly kind: 'idle' }
@@ -84,11 +94,16 @@ export class FeedClient extends EventEmitter<FeedEvents> {
   #state: FeedState = { kind: 'idle' }
   #loop: Promise<void> = Promise.resolve()
   #wake = new AbortController()
+  /** The configured places and those that control planes named, from a random one on: hosts spread over replicas. */
+  #places: readonly ControlPlace[]
+  #place = 0
 
   constructor(options: FeedClientOptions) {
     super()
     this.#options = options
     this.#timing = { ...defaultTiming, ...options.timing }
+    this.#places = options.controls
+    this.#place = Math.floor((options.random ?? Math.random)() * options.controls.length)
   }
 
   get state(): FeedState {
@@ -160,14 +175,23 @@ export class FeedClient extends EventEmitter<FeedEvents> {
       const error = await this.#session(signal)
       if (signal.aborted) return
       if (performance.now() - startedAt > this.#timing.stableMs) attempt = 0
-      const { retryBaseMs: baseMs, retryMaxMs: maxMs } = this.#timing
-      const delayMs = error.retryable ? backoff(attempt, { baseMs, maxMs }, this.#options.random) : maxMs
+      const delayMs = this.#delayMs(attempt, error)
       attempt += 1
+      this.#place = (this.#place + 1) % this.#places.length
       this.#enter({ kind: 'waiting', attempt, delayMs, error })
       this.#options.log.warn({ code: error.code, delayMs, attempt }, `control plane: ${error.message}`)
       this.#wake = new AbortController()
       await sleep(delayMs, AbortSignal.any([signal, this.#wake.signal])).catch(() => undefined)
     }
+  }
+
+  /** Every replica is tried at once after the one before; then comes a pause, a longer one after each round. */
+  #delayMs(attempt: number, error: MeshError): number {
+    const { retryBaseMs: baseMs, retryMaxMs: maxMs } = this.#timing
+    if (!error.retryable) return maxMs
+    const count = this.#places.length
+    const pause = backoff(Math.floor(attempt / count), { baseMs, maxMs }, this.#options.random)
+    return attempt % count < count - 1 ? Math.min(pause, baseMs) : pause
   }
 
   /** One connection from dial to end. Never rejects: the error says why it ended. */
@@ -182,7 +206,7 @@ export class FeedClient extends EventEmitter<FeedEvents> {
     this.#connection = connection
     const resume = this.#options.resume()
     const { host, build } = this.#options
-    connection.send({ type: 'hello', host, build, ...(resume === undefined ? {} : { resume }) })
+    connection.send({ type: 'hello', host, build, packs: true, ...(resume === undefined ? {} : { resume }) })
     const late = setTimeout(() => {
       if (!this.#welcomed) connection.fail(new MeshError('FEED_CLOSED', 'the control plane sent no welcome in time'))
     }, this.#timing.handshakeMs)
@@ -201,14 +225,18 @@ export class FeedClient extends EventEmitter<FeedEvents> {
     signal: AbortSignal,
     end: (error: MeshError) => void,
   ): Promise<FeedConnection<ControlMessage, AgentMessage>> {
-    const { control, trustDomain } = this.#options
-    const { handshakeMs, pingMs } = this.#timing
+    const { trustDomain } = this.#options
+    const control = this.#places[this.#place]!
+    const { pingMs } = this.#timing
+    const longest = this.#timing.handshakeMs
+    const handshakeMs = this.#places.length > 1 ? Math.min(longest, failoverHandshakeMs) : longest
     const options = { control, trustDomain, handshakeMs, credentials: this.#options.credentials() }
     const socket = await dialFeed(options, deadline(2 * handshakeMs, signal))
     return new FeedConnection<ControlMessage, AgentMessage>(socket, {
       parse: parseControlMessage,
       onMessage: (message) => this.#receive(message),
       onClose: (error) => end(error ?? new MeshError('FEED_CLOSED', 'the control plane closed the connection')),
+      packs: true,
       pingMs,
     })
   }
@@ -247,12 +275,26 @@ export class FeedClient extends EventEmitter<FeedEvents> {
   #welcome(message: Extract<ControlMessage, { type: 'welcome' }>): void {
     this.#welcomed = true
     this.#enter({ kind: 'connected' })
-    this.#options.log.info({ host: message.host }, 'connected to the control plane')
-    const { host, trustDomain, bundle } = message
+    const { host, trustDomain, bundle, controls = [] } = message
+    this.#options.log.info({ host, control: this.#places[this.#place] }, 'connected to the control plane')
+    this.#learn(controls)
     this.emit('welcome', { host, trustDomain, bundle })
     this.emit('bundle', bundle)
     if (this.#report !== undefined) this.#send({ type: 'workloads', workloads: this.#report })
     for (const { message: request } of this.#pending.values()) this.#send(request)
+  }
+
+  /** Replicas that were learned before and are not named any more are forgotten; configured ones never. */
+  #learn(controls: readonly ControlPlace[]): void {
+    const current = this.#places[this.#place]!
+    const known = new Map(
+      [...this.#options.controls, current, ...controls].map((place) => [`${place.host} ${place.port}`, place]),
+    )
+    this.#places = [...known.values()]
+    this.#place = Math.max(
+      0,
+      this.#places.findIndex(({ host, port }) => host === current.host && port === current.port),
+    )
   }
 
   #send(message: AgentMessage): void {

@@ -2,6 +2,7 @@
 // silent peer. FeedClient (agent) and control/feed own one per session.
 import type { RawData, WebSocket } from 'ws'
 import { asMeshError, MeshError } from '../base/errors.ts'
+import { unpack } from './packing.ts'
 
 /** Largest message of the feed: a full state of about 100 k workloads. */
 export const maxFeedMessageBytes = 256 * 1024 * 1024
@@ -15,6 +16,8 @@ export interface FeedConnectionOptions<In> {
   readonly onMessage: (message: In, size: number) => void
   /** Called exactly once. Without an error the other side closed in good order. */
   readonly onClose: (error: MeshError | undefined) => void
+  /** Whether the peer may send packed messages. */
+  readonly packs?: boolean
   /** A ping leaves this often; a peer from which nothing came for three times as long is given up. */
   readonly pingMs: number
 }
@@ -57,12 +60,17 @@ export class FeedConnection<In, Out> {
 
   /** Queues a message; `written` is called once it has left this process (never, where the connection ends before). */
   send(message: Out, written?: () => void): boolean {
+    return this.sendEncoded(JSON.stringify(message), false, written)
+  }
+
+  /** The same for a message that is encoded already, as text or packed; the bytes are not copied. */
+  sendEncoded(data: string | Uint8Array, packed: boolean, written?: () => void): boolean {
     if (!this.open) return false
     if (this.bufferedBytes > maxFeedMessageBytes) {
       this.fail(new MeshError('LIMIT_REACHED', 'the peer does not read what it is sent'))
       return false
     }
-    this.#socket.send(JSON.stringify(message), (error) => {
+    this.#socket.send(data, { binary: packed }, (error) => {
       if (error === undefined || error === null) written?.()
     })
     return true
@@ -84,12 +92,17 @@ export class FeedConnection<In, Out> {
   #receive(data: RawData, isBinary: boolean): void {
     if (this.#failure !== undefined) return
     try {
-      if (isBinary) throw new MeshError('FEED_PROTOCOL', 'a binary frame: the feed is JSON text')
-      const text = String(data)
+      const text = isBinary ? this.#unpacked(data) : String(data)
       this.#options.onMessage(this.#options.parse(decode(text)), text.length)
     } catch (error: unknown) {
       this.fail(asMeshError(error, 'FEED_PROTOCOL'))
     }
+  }
+
+  #unpacked(data: RawData): string {
+    if (this.#options.packs !== true) throw new MeshError('FEED_PROTOCOL', 'a binary frame: the feed is JSON text')
+    // ws hands a message over as one Buffer unless told otherwise
+    return unpack(data as Buffer, maxFeedMessageBytes)
   }
 
   #keepAlive(): void {

@@ -28,6 +28,8 @@ export type AgentMessage =
       readonly build: string
       /** The state that the agent holds; absent on a first start. */
       readonly resume?: { readonly epoch: string; readonly version: number }
+      /** Whether the agent takes packed messages (packing.ts). */
+      readonly packs?: boolean
     }
   /** Answer to `resync`: digest of every resource held, keyed `Kind/key`, so that only differences are sent. */
   | { readonly type: 'digests'; readonly digests: Readonly<Record<string, string>> }
@@ -44,7 +46,14 @@ export type AgentMessage =
   | { readonly type: 'bye'; readonly reason: string }
 
 export type ControlMessage =
-  | { readonly type: 'welcome'; readonly host: string; readonly trustDomain: string; readonly bundle: string }
+  | {
+      readonly type: 'welcome'
+      readonly host: string
+      readonly trustDomain: string
+      readonly bundle: string
+      /** Where the feeds of all replicas are that this one knows of. */
+      readonly controls?: readonly { readonly host: string; readonly port: number }[]
+    }
   /** The control plane does not know the agent's version: it wants `digests` before it sends a delta. */
   | { readonly type: 'resync' }
   | { readonly type: 'delta'; readonly delta: CompiledDelta }

@@ -8,6 +8,7 @@ import { anyObject, boolean, integer, list, object, record, type Shape, tagged, 
 
 const maxResources = 1_000_000
 const maxWorkloads = 10_000
+const maxControls = 100
 const name = text(253, 1)
 const longText = text(4096)
 const pem = text(256 * 1024, 1)
@@ -50,7 +51,10 @@ const certificate = object({ id: count, chain: pem, bundle: pem })
 const certificateError = object({ id: count, code: text(64, 1), reason: longText, retryable: boolean })
 
 const agentMessage = tagged({
-  hello: object({ host: name, build: text(256) }, { resume: object({ epoch: text(128, 1), version: count }) }),
+  hello: object(
+    { host: name, build: text(256) },
+    { resume: object({ epoch: text(128, 1), version: count }), packs: boolean },
+  ),
   digests: object({ digests: record(text(256, 1), maxResources) }),
   workloads: object({ workloads: list(workloadReport, maxWorkloads) }),
   ack: object({ epoch: text(128, 1), version: count, refused }),
@@ -59,7 +63,10 @@ const agentMessage = tagged({
 })
 
 const controlMessage = tagged({
-  welcome: object({ host: name, trustDomain: text(255, 1), bundle: pem }),
+  welcome: object(
+    { host: name, trustDomain: text(255, 1), bundle: pem },
+    { controls: list(object({ host: name, port }), maxControls) },
+  ),
   resync: object({}),
   delta: object({ delta }),
   bundle: object({ bundle: pem }),

@@ -114,7 +114,7 @@ class Pump {
 }
 
 /**
- * The listeners of a copy are the same few functions for all streams and find their direction by these: six closures for each
+ * The listeners of a copy stay, since both streams are over with it, and are the same few functions for all streams and find their direction by these: six closures for each
  * direction of each connection would take more memory than all else that the copy needs.
  */
 const sourceOf = Symbol('the direction that reads this stream')
@@ -177,13 +177,15 @@ class Direction implements SocketReader {
     source.on('close', onClose)
     target.on('finish', onFinish)
     if (target instanceof TunnelHttp2Stream) target.onDrained = () => this.drained()
-    else target.on('drain', onDrain)
     source.on('end', onEnd)
     if (source.errored !== null) this.failed(source.errored)
     else if (source.destroyed) this.closed()
-    else if (source.readableEnded) this.end()
+    else if (source instanceof Socket) {
+      // It may have ended with bytes that were read ahead.
+      readSocket(source, this)
+      if (source.readableEnded) this.end()
+    } else if (source.readableEnded) this.end()
     else if (source instanceof TunnelHttp2Stream) source.readDirect(this)
-    else if (source instanceof Socket) readSocket(source, this)
     else source.on('data', onData).resume()
   }
 
@@ -193,13 +195,8 @@ class Direction implements SocketReader {
     const target = this.#target
     source[sourceOf] = undefined
     target[targetOf] = undefined
-    source.off('close', onClose)
-    source.off('data', onData)
-    source.off('end', onEnd)
     if (source instanceof TunnelHttp2Stream) source.pauseDirect()
     if (target instanceof TunnelHttp2Stream) target.onDrained = undefined
-    target.off('drain', onDrain)
-    target.off('finish', onFinish)
     this.uncork()
   }
 
@@ -238,6 +235,8 @@ class Direction implements SocketReader {
 
   #pause(): void {
     this.#paused = true
+    const target = this.#target
+    if (!(target instanceof TunnelHttp2Stream)) target.once('drain', onDrain)
     if (this.#source instanceof TunnelHttp2Stream) this.#source.pauseDirect()
     else this.#source.pause()
   }
@@ -253,8 +252,13 @@ class Direction implements SocketReader {
     if (this.#ended) return
     this.#ended = true
     this.uncork()
-    if (this.#target.writableFinished) this.finished()
-    else this.#target.end()
+    const target = this.#target
+    if (target.writableFinished) this.finished()
+    else if (target instanceof Socket && target.readableEnded && target.writableLength === 0) {
+      // Everything was read and written: closing says the same as an end, in one system call and one callback.
+      target.destroy()
+      this.finished()
+    } else target.end()
   }
 
   finished(): void {
@@ -270,7 +274,7 @@ class Direction implements SocketReader {
   /** A close is in order only after the end was read and everything was written to this stream. */
   closed(): void {
     const source = this.#source
-    if (source.readableEnded && source.writableFinished) return
+    if (source.readableEnded && (source.writableFinished || source[targetOf]?.done)) return
     this.#pump.settle(new MeshError('ABORTED', 'the connection was reset'))
   }
 }

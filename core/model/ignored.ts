@@ -9,6 +9,8 @@ import { tablesOf } from './validate.ts'
 
 export interface IgnoredField {
   readonly path: string
+  /** The same path in parts. */
+  readonly at: Path
   readonly text: string
 }
 
@@ -26,7 +28,7 @@ export function ignoredFields(object: MeshObject): readonly IgnoredField[] {
 function collect(value: unknown, field: Field, at: Path, found: IgnoredField[]): void {
   if (value === undefined || value === null) return
   const text = withoutEffect(value, field)
-  if (text !== undefined) found.push({ path: formatPath(at), text })
+  if (text !== undefined) found.push({ path: formatPath(at), at, text })
   else if (field.type === 'list' && Array.isArray(value)) {
     for (const [index, item] of value.entries()) collect(item, field.item, [...at, index], found)
   } else if (field.type === 'map' && isObject(value)) {

@@ -27,6 +27,8 @@ export interface Manifest extends Position {
 export interface ParsedManifests {
   readonly objects: readonly Manifest[]
   readonly problems: readonly Problem[]
+  /** Objects with problems that say at least what they are: others may name them. Their fields may be anything. */
+  readonly faulty: readonly Manifest[]
 }
 
 /** Characters of one file; a larger one is not read. */
@@ -49,13 +51,12 @@ const yamlOptions = {
 
 /** Reads every document of a file. Objects with problems are left out; with any problem, apply nothing. Never throws. */
 export function parseManifests(text: string, file: string): ParsedManifests {
-  const objects: Manifest[] = []
-  const problems: Problem[] = []
+  const found: Found = { objects: [], problems: [], faulty: [] }
   for (const source of readDocuments(text, file)) {
-    if (source.kind === 'problem') problems.push(source.problem)
-    else readObject(source, objects, problems)
+    if (source.kind === 'problem') found.problems.push(source.problem)
+    else readObject(source, found)
   }
-  return { objects, problems: problems.slice(0, maxProblemsPerFile) }
+  return { ...found, problems: found.problems.slice(0, maxProblemsPerFile) }
 }
 
 /** Checks the manifests of all files against each other. */
@@ -169,21 +170,36 @@ function hasOwnPlace(value: unknown): boolean {
   return isAlias(value) || (isScalar(value) && value.source !== '')
 }
 
-function readObject(source: Source, objects: Manifest[], problems: Problem[]): void {
+interface Found {
+  readonly objects: Manifest[]
+  readonly problems: Problem[]
+  readonly faulty: Manifest[]
+}
+
+function readObject(source: Source, found: Found): void {
   const { value, file } = source
   const locate = (path: Path): Position => source.locate([...source.base, ...path])
   const items = listItems(value)
   if (items !== undefined) {
     for (const [index, item] of items.entries()) {
-      readObject({ ...source, value: item, base: [...source.base, 'items', index] }, objects, problems)
+      readObject({ ...source, value: item, base: [...source.base, 'items', index] }, found)
     }
     return
   }
-  const found = source.base.length > 200 ? [problemAt([], 'lists are nested too deeply')] : validateObject(value)
-  problems.push(...found.map((problem) => locateProblem({ file, locate }, problem)))
-  if (found.length > 0) return
+  const problems = source.base.length > 200 ? [problemAt([], 'lists are nested too deeply')] : validateObject(value)
+  found.problems.push(...problems.map((problem) => locateProblem({ file, locate }, problem)))
+  if (problems.length > 0 && !isNamed(value)) return
   const { status: _, ...object } = withoutNulls(value) as Record<string, unknown>
-  objects.push({ object: object as unknown as MeshObject, file, ...locate([]), locate })
+  const manifest = { object: object as unknown as MeshObject, file, ...locate([]), locate }
+  if (problems.length > 0) found.faulty.push(manifest)
+  else found.objects.push(manifest)
+}
+
+function isNamed(value: unknown): boolean {
+  if (!isObject(value) || typeof value['kind'] !== 'string' || typeof value['apiVersion'] !== 'string') return false
+  const { metadata } = value
+  if (!isObject(metadata) || typeof metadata['name'] !== 'string') return false
+  return metadata['namespace'] === undefined || typeof metadata['namespace'] === 'string'
 }
 
 /** The items of `kind: List`, or of the list of a kind; undefined for anything else. */

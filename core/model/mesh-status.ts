@@ -6,10 +6,23 @@ export interface MeshStatus {
   readonly trustDomain: string
   readonly epoch: string
   readonly version: number
-  /** The store's revision (`resourceVersion`) that this version reflects. */
+  /** The store's revision (`resourceVersion`) up to which the model reflects it: `version` where that changed the model, else more. */
   readonly revision: number
   readonly certificateAuthority: { readonly rootFingerprint: string; readonly issuingNotAfter: string }
+  readonly replicas: readonly ReplicaStatus[]
   readonly hosts: readonly HostStatus[]
+}
+
+/** A control plane process. */
+export interface ReplicaStatus {
+  readonly id: string
+  /** Where hosts reach it. */
+  readonly feed: readonly { readonly host: string; readonly port: number }[]
+  /** URL. */
+  readonly api: string
+  readonly build: string
+  /** Whether it does what only one may. */
+  readonly leads: boolean
 }
 
 export interface HostStatus {
@@ -19,7 +32,7 @@ export interface HostStatus {
   readonly build?: string
   /** The version that the host has acknowledged; 0 where it has none of this epoch. */
   readonly version: number
-  /** How many versions it is behind. */
+  /** How many versions came after that one. */
   readonly lag: number
   /** What it could not take. */
   readonly refused: readonly RefusedResource[]

@@ -145,7 +145,10 @@ export interface CompiledKey {
 
 /** A change of the compiled model. `full` replaces everything: what `upserts` lacks is gone. */
 export interface CompiledDelta {
-  /** Of the state after this change. Versions of one epoch grow by one; another epoch has no relation. */
+  /**
+   * Of the state after this change. Within an epoch versions grow, by one or more, and equal versions are equal states, whichever
+   * control plane they are from; versions of different epochs have no relation.
+   */
   readonly epoch: string
   readonly version: number
   readonly full: boolean

@@ -111,7 +111,7 @@ export function isLoopback(address: string): boolean {
 
 /** Canonical text of 4 or 16 bytes in network order; IPv4-mapped bytes come out as IPv4. */
 export function addressText(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join('.')
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`
   const groups: string[] = []
   for (let index = 0; index < 16; index += 2)
     groups.push((((bytes[index] ?? 0) << 8) | (bytes[index + 1] ?? 0)).toString(16))

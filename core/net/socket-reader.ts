@@ -12,6 +12,9 @@ const worthReading = 16 * 1_024
 /** libuv reads a socket up to 32 times before it looks at another one: 2 MiB, milliseconds of work. The rest can wait a turn. */
 const turnBytes = 256 * 1_024
 
+/** What a socket may bring before somebody takes it; one read more can come on top. */
+const aheadBytes = 64 * 1_024
+
 /** Shared by all sockets: nothing in it outlives a call. */
 const scratch = Buffer.allocUnsafeSlow(64 * 1_024)
 
@@ -26,10 +29,43 @@ export interface SocketReader {
  * ever, 'data' and 'readable' are not emitted any more.
  */
 export function readSocket(socket: Socket, reader: SocketReader | SocketReader['read']): void {
-  const input = new SocketInput(socket, typeof reader === 'function' ? { read: reader } : reader)
-  for (let chunk: unknown = socket.read(); chunk !== null; chunk = socket.read()) input.pass(chunk as Buffer)
-  if (!switchToUserBuffer(socket, input)) socket.on('data', (chunk: Buffer) => input.pass(chunk))
-  socket.resume()
+  const taker = typeof reader === 'function' ? { read: reader } : reader
+  const ahead: SocketInput | undefined = Reflect.get(socket, inputOf)
+  const input = ahead ?? new SocketInput(socket, taker)
+  if (ahead !== undefined) ahead.handTo(taker)
+  else {
+    for (let chunk: unknown = socket.read(); chunk !== null; chunk = socket.read()) input.pass(chunk as Buffer)
+    if (!switchToUserBuffer(socket, input)) socket.on('data', (chunk: Buffer) => input.pass(chunk))
+  }
+  if (!socket.readableEnded) socket.resume()
+}
+
+/**
+ * For a socket that was accepted in this turn: what it reads before `readSocket` is called waits here, without the 64 KiB that Node
+ * takes for each read. Where Node has no such switch, Node's own buffer serves.
+ */
+export function readAhead(socket: Socket): void {
+  const ahead = new Ahead(socket)
+  const input = new SocketInput(socket, ahead)
+  switchToUserBuffer(socket, input)
+}
+
+class Ahead implements SocketReader {
+  readonly chunks: Buffer[] = []
+  readonly #socket: Socket
+  #bytes = 0
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  read(chunk: Buffer): void {
+    const copy = Buffer.allocUnsafe(chunk.length)
+    copy.set(chunk)
+    this.chunks.push(copy)
+    this.#bytes += copy.length
+    if (this.#bytes >= aheadBytes) this.#socket.pause()
+  }
 }
 
 /** Where a socket has its input, for the functions that all sockets share. */
@@ -53,7 +89,7 @@ function nextBuffer(): Buffer {
 
 export class SocketInput {
   readonly #socket: Socket
-  readonly #reader: SocketReader
+  #reader: SocketReader
   #slab: Slab | undefined
   /** Of the slab, what is in use. */
   #used = 0
@@ -67,6 +103,13 @@ export class SocketInput {
   constructor(socket: Socket, reader: SocketReader) {
     this.#socket = socket
     this.#reader = reader
+  }
+
+  /** What was read ahead goes to `reader`, and so does all that follows. */
+  handTo(reader: SocketReader): void {
+    const ahead = this.#reader
+    this.#reader = reader
+    if (ahead instanceof Ahead) for (const chunk of ahead.chunks) reader.read(chunk, this)
   }
 
   /** A buffer that outlives the call, with the bytes of `slice`, which is a part of what was read. */

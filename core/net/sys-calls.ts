@@ -1,5 +1,5 @@
-// The system calls that Node does not offer, bound through koffi, and the errors they end in. Only sys.ts, sys-encoding.ts
-// and sys-memory.ts import this file; nothing outside core/net/sys*.ts knows that koffi exists. The numbers are those of Linux on x64 and arm64.
+// The system calls that Node does not offer, bound through koffi, and the errors they end in. Only the other sys files
+// import this file; nothing outside core/net/sys*.ts knows that koffi exists. The numbers are those of Linux on x64 and arm64.
 import { constants } from 'node:os'
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 import koffi from 'koffi'
@@ -16,6 +16,7 @@ export const calls = {
   setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)'),
   getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, void *length)'),
   getsockname: libc.func('int getsockname(int fd, void *address, void *length)'),
+  getpeername: libc.func('int getpeername(int fd, void *address, void *length)'),
   mount: libc.func(
     'int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data)',
   ),

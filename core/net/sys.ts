@@ -7,8 +7,8 @@ import { networkInterfaces } from 'node:os'
 import { isPromise } from 'node:util/types'
 import { MeshError } from '../base/errors.ts'
 import { type AddressFamily, canonicalAddress, familyOf, isLoopback, type SocketAddress } from './address.ts'
-import { callFailed, calls, errnos, lastErrno, numbers, systemCallError } from './sys-calls.ts'
-import { decodeSocketAddress, encodeSocketAddress, flagOn, isMappedAddress, wordOf } from './sys-encoding.ts'
+import { callFailed, calls, numbers } from './sys-calls.ts'
+import { encodeSocketAddress, flagOn, wordOf } from './sys-encoding.ts'
 
 /** This thread's own namespace (each worker thread loads this module, and has a namespace, of its own). */
 let home: { readonly fd: number; readonly inode: number } | undefined
@@ -308,32 +308,6 @@ export function keepUnsentShort(socket: Socket, bytes: number): void {
   } catch {
     // Not open (any more), or no socket of the kernel.
   }
-}
-
-const addressBuffer = Buffer.alloc(28)
-const lengthBuffer = Buffer.alloc(4)
-
-/**
- * Where a redirected connection was going before iptables REDIRECT; for one that was not redirected, its own local address,
- * which the caller recognizes. Undefined where connection tracking does not know it or the socket is closed.
- */
-export function originalDestination(socket: Socket | number): SocketAddress | undefined {
-  const fd = typeof socket === 'number' ? socket : descriptorIfOpen(socket)
-  if (fd === undefined) return undefined
-  lengthBuffer.writeUInt32LE(addressBuffer.length)
-  if (calls.getsockname(fd, addressBuffer, lengthBuffer) !== 0) throw callFailed('getsockname', `on ${fd}`)
-  const level = isMappedAddress(addressBuffer) ? numbers.SOL_IP : numbers.SOL_IPV6
-  lengthBuffer.writeUInt32LE(addressBuffer.length)
-  if (calls.getsockopt(fd, level, numbers.SO_ORIGINAL_DST, addressBuffer, lengthBuffer) === 0) {
-    return decodeSocketAddress(addressBuffer)
-  }
-  const errno = lastErrno()
-  if (errno === errnos.ENOENT || errno === errnos.ENOPROTOOPT || errno === errnos.ENOTCONN) return undefined
-  throw systemCallError('getsockopt SO_ORIGINAL_DST', `on ${fd}`, errno)
-}
-
-function descriptorIfOpen(socket: Socket): number | undefined {
-  return socket.destroyed ? undefined : descriptorOf(socket)
 }
 
 /** Who is at the other end of a unix socket, as the kernel knows it. Throws SYSTEM_CALL. */

@@ -8,7 +8,8 @@ import t from 'tap'
 import { openSqliteStore } from '../../control/store/sqlite.ts'
 import { openFile } from '../../control/store/sqlite-file.ts'
 import { MeshError } from '../../core/base/errors.ts'
-import { keyOf, objectOf, storeConformance } from './store-conformance.ts'
+import { keyOf, objectOf } from '../helpers/store-cases.ts'
+import { storeConformance } from './store-conformance.ts'
 
 for (const { name, run } of storeConformance) {
   t.test(name, async (t) => {
@@ -72,6 +73,22 @@ t.test('a damaged store is refused with advice', async (t) => {
   t.match(error.message, /damaged/)
   truncateSync(file, 5000)
   t.equal((await failure(() => openSqliteStore(file))).code, 'STORE_FAILED')
+})
+
+t.test('a store of an older Culvert is taken over with its records', async (t) => {
+  const file = join(t.testdir(), 'store.db')
+  const store = await openSqliteStore(file)
+  await store.records.put('hosts', 'h1', { up: true })
+  await store.close()
+  const database = new DatabaseSync(file)
+  database.exec(`ALTER TABLE records DROP COLUMN revision; DELETE FROM counters WHERE name = 'records'`)
+  database.exec('PRAGMA user_version = 1')
+  database.close()
+  const again = await openSqliteStore(file)
+  t.teardown(() => again.close())
+  const entry = await again.records.entry('hosts', 'h1')
+  t.strictSame(entry?.value, { up: true })
+  t.ok((await again.records.swap('hosts', 'h1', { up: false }, entry!.revision))!.revision > entry!.revision)
 })
 
 t.test('a store of a newer Culvert is refused', async (t) => {

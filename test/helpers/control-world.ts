@@ -124,7 +124,7 @@ export class Host {
     if (resumed !== undefined) this.snapshot = resumed
     const { address, port } = control.addresses.feed
     this.client = new FeedClient({
-      control: { host: address, port },
+      controls: [{ host: address, port }],
       host: credentials.host,
       build: 'test',
       trustDomain: credentials.trustDomain,

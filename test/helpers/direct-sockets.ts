@@ -6,6 +6,7 @@ import type { LocalWorkload } from '../../core/feed/handoff.ts'
 import { ports } from '../../core/model/ports.ts'
 import { familyOf, formatSocketAddress, type SocketAddress } from '../../core/net/address.ts'
 import { type ConnectRequest, connectSocket, type ListenAt, type Sockets } from '../../daemon/sockets.ts'
+import { endOf } from './socket-ends.ts'
 
 /** What an accepted socket claims to be. */
 interface Ends {
@@ -120,6 +121,14 @@ export class FabricSockets implements Sockets {
     // Marked packets to the workload itself pass its rules: they meet the application (or the tunnel listener) directly.
     if (workload.addresses.includes(to.address)) return await this.#fabric.connect(to, from, signal)
     return await this.#fabric.deliver(to, from, signal)
+  }
+
+  remoteEnd({ remoteAddress, remotePort }: net.Socket): SocketAddress | undefined {
+    return endOf(remoteAddress, remotePort)
+  }
+
+  localEnd({ localAddress, localPort }: net.Socket): SocketAddress | undefined {
+    return endOf(localAddress, localPort)
   }
 
   originalDestination(socket: net.Socket): SocketAddress | undefined {

@@ -8,6 +8,7 @@ import type { LocalWorkload } from '../../core/feed/handoff.ts'
 import { ports } from '../../core/model/ports.ts'
 import { familyOf, type SocketAddress } from '../../core/net/address.ts'
 import { type ConnectRequest, connectSocket, type ListenAt, type Sockets } from '../../daemon/sockets.ts'
+import { endOf } from './socket-ends.ts'
 
 const waitMs = 10_000
 
@@ -71,6 +72,14 @@ export class LoopbackSockets implements Sockets {
     const socket = new BoundSocket(from)
     await connectSocket(socket, { address: this.real(to.address), port: to.port }, signal)
     return this.#dressed(socket)
+  }
+
+  remoteEnd({ remoteAddress, remotePort }: net.Socket): SocketAddress | undefined {
+    return endOf(remoteAddress, remotePort)
+  }
+
+  localEnd({ localAddress, localPort }: net.Socket): SocketAddress | undefined {
+    return endOf(localAddress, localPort)
   }
 
   originalDestination(socket: net.Socket): SocketAddress | undefined {

@@ -6,7 +6,8 @@ import { namespaceCommands } from '../../agent/redirect/command.ts'
 import { connectionKey, countHeldByDaemon, listUncaptured, resetConnections } from '../../agent/redirect/established.ts'
 import { nullLogger } from '../../core/base/log.ts'
 import type { SocketAddress } from '../../core/net/address.ts'
-import { boundSocket, NetworkNamespace, originalDestination, tcpListener, tcpSocket } from '../../core/net/sys.ts'
+import { boundSocket, NetworkNamespace, tcpListener, tcpSocket } from '../../core/net/sys.ts'
+import { originalDestination } from '../../core/net/sys-ends.ts'
 import { addresses, createNamespaces, run, type TestNamespaces, trace } from '../helpers/agent-namespace.ts'
 
 const vipRanges = ['240.240.0.0/16', '2001:2::/48']

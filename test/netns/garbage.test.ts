@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Authority } from '../../control/ca/authority.ts'
+import { fileVault } from '../../control/ca/vault.ts'
 import { nullLogger } from '../../core/base/log.ts'
 import type { IssuedCertificate } from '../../core/identity/certificate.ts'
 import { createCsr, createKeyPair } from '../../core/identity/csr.ts'
@@ -107,7 +108,7 @@ function certificateOnDisk(mesh: MeshLab): IssuedCertificate {
 async function ofOtherTrustDomain(mesh: MeshLab): Promise<IssuedCertificate> {
   const trustDomain = 'other.example'
   const authority = await Authority.open({
-    stateDirectory: mesh.lab.paths.controlState,
+    vault: await fileVault(mesh.lab.paths.controlState, 'ca'),
     trustDomain,
     leafLifetimeMs: 600_000,
     log: nullLogger(),

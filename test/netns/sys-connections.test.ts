@@ -8,11 +8,11 @@ import {
   boundSocket,
   closeDescriptor,
   descriptorOf,
-  originalDestination,
   tcpListener,
   tcpSocket,
   warmThreadPool,
 } from '../../core/net/sys.ts'
+import { originalDestination } from '../../core/net/sys-ends.ts'
 import { ask, scratch, serve } from '../helpers/scratch-connections.ts'
 import type { ScratchNamespace } from '../helpers/scratch-namespace.ts'
 

@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { findCycle, importsOf, repository, sourceFiles } from '../helpers/sources.ts'
 
-const core = ['base', 'net', 'model', 'decide', 'identity', 'hbone', 'feed', 'admin'].map((room) => `core/${room}`)
+const core = ['base', 'net', 'model', 'decide', 'analyze', 'identity', 'hbone', 'feed', 'admin'].map(
+  (room) => `core/${room}`,
+)
 const processes = ['daemon', 'waypoint', 'agent', 'control']
 
 /** Room → rooms that it may import besides itself. A process imports `core` only, never another process. */
@@ -14,6 +16,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'core/net': ['core/base'],
   'core/model': ['core/base', 'core/net'],
   'core/decide': ['core/base', 'core/net', 'core/model'],
+  'core/analyze': ['core/base', 'core/net', 'core/model', 'core/decide'],
   'core/identity': ['core/base', 'core/model'],
   'core/hbone': ['core/base', 'core/net', 'core/model', 'core/identity'],
   'core/feed': ['core/base', 'core/model', 'core/identity'],

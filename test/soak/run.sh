@@ -23,5 +23,5 @@ case :$PATH: in
 esac
 . "$root/bin/bootstrap.sh"
 culvert_packages all
-culvert_tools 'npm run soak'
+culvert_tools 'npm run soak' etcd:etcd-server
 exec "$culvert_node" --disable-warning=ExperimentalWarning "test/soak/$name.ts" "$@"

@@ -6,6 +6,7 @@ import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
 import t from 'tap'
 import { Authority, backdateMs } from '../../../control/ca/authority.ts'
+import { fileVault } from '../../../control/ca/vault.ts'
 import { nullLogger } from '../../../core/base/log.ts'
 
 const dayMs = 86_400_000
@@ -28,8 +29,9 @@ async function csr(names: readonly string[] = [], curve: 'P-256' | 'P-384' = 'P-
   return request.toString('pem')
 }
 
-function openAt(stateDirectory: string, now: () => number, leafLifetimeMs = dayMs): Promise<Authority> {
-  return Authority.open({ stateDirectory, trustDomain: 'td', leafLifetimeMs, log: nullLogger(), clock: now })
+async function openAt(stateDirectory: string, now: () => number, leafLifetimeMs = dayMs): Promise<Authority> {
+  const vault = await fileVault(stateDirectory, 'ca')
+  return Authority.open({ vault, trustDomain: 'td', leafLifetimeMs, log: nullLogger(), clock: now })
 }
 
 const uri = 'spiffe://td/ns/shop/sa/orders'

@@ -5,13 +5,19 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Authority } from '../../../control/ca/authority.ts'
 import { ServerCertificate, type ServerKeyPair } from '../../../control/ca/server-certificate.ts'
+import { fileVault } from '../../../control/ca/vault.ts'
 import { nullLogger } from '../../../core/base/log.ts'
 
 t.test('a server certificate is renewed at half of its life and handed to the server', async (t) => {
   const stateDirectory = await mkdtemp(join(tmpdir(), 'culvert-ca-'))
   t.teardown(() => rm(stateDirectory, { recursive: true, force: true }))
   const log = nullLogger()
-  const authority = await Authority.open({ stateDirectory, trustDomain: 'td', leafLifetimeMs: 60_000, log })
+  const authority = await Authority.open({
+    vault: await fileVault(stateDirectory, 'ca'),
+    trustDomain: 'td',
+    leafLifetimeMs: 60_000,
+    log,
+  })
   const names = { uri: 'spiffe://td/culvert/control' }
   const certificate = await ServerCertificate.issue({ authority, names, lifetimeMs: 2000, log })
   t.teardown(() => certificate.close())

@@ -192,7 +192,7 @@ t.test(
 
 t.test('a virtual IP that two services claim belongs to the older', async (t) => {
   const spec = { ports: [{ port: 80 }], clusterIP: '240.240.0.1', clusterIPs: ['240.240.0.1', '2001:2:0:0::1'] }
-  const [first, second] = services([
+  const [second, first] = services([
     service('b', spec, { creationTimestamp: '2026-02-01T00:00:00Z' }),
     service('a', spec, { creationTimestamp: '2026-01-01T00:00:00Z' }),
   ])

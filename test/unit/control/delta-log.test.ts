@@ -32,64 +32,116 @@ const states = fc.array(
   { minLength: 1, maxLength: 12 },
 )
 
-t.test('whatever version an agent has, the delta since then makes it current', async (t) => {
+const resourcesOf = (entries: Readonly<Record<string, string>>) =>
+  Object.entries(entries).map(([name, vip]) => service(name, vip))
+const stateOf = (entries: Readonly<Record<string, string>>): State =>
+  new Map(resourcesOf(entries).map((resource) => [`Service/${resource.key}`, resource]))
+const sorted = (state: State) => new Map([...state].sort())
+
+/** Brings a log from one state to the next, as the compile step would. */
+function step(log: DeltaLog, before: State, after: State, revision: number): boolean {
+  const upserts = [...after].filter(([key, { value }]) => before.get(key)?.value !== value).map(([, found]) => found)
+  const removes = [...before].filter(([key]) => !after.has(key)).map(([, { kind, key }]) => ({ kind, key }))
+  return log.update({ upserts, removes }, revision)
+}
+
+t.test('whatever version an agent has, from whatever replica, the delta since then makes it current', async (t) => {
+  const replica = fc.record({
+    starts: fc.integer({ min: 1, max: 6 }),
+    removalsKept: fc.integer({ min: 0, max: 4 }),
+    /** Revisions of which the log hears nothing but the state after them. */
+    missed: fc.record({ from: fc.integer({ min: 2, max: 8 }), count: fc.integer({ min: 0, max: 3 }) }),
+  })
+  let [known, unknown] = [0, 0]
   fc.assert(
-    fc.property(states, fc.integer({ min: 0, max: 4 }), (history, removalsKept) => {
+    fc.property(states, replica, (history, { starts, removalsKept, missed }) => {
+      // The state at each revision, from 1.
+      const at = [new Map(), ...history.map(stateOf)] as readonly State[]
       const log = new DeltaLog('e', removalsKept)
-      const known = new Map<number, State>()
-      let current: State = new Map()
-      for (const state of history) {
-        const resources = Object.entries(state).map(([name, vip]) => service(name, vip))
+      for (let revision = Math.min(starts, history.length); revision < at.length; revision++) {
+        const isMissed = revision >= missed.from && revision < missed.from + missed.count && revision + 1 < at.length
+        if (log.version > 0 && isMissed) continue
+        const gap = log.version === 0 || log.revision < revision - 1
         const before = log.version
-        const changed = log.update(resources)
-        t.equal(log.version, changed ? before + 1 : before)
-        current = new Map(resources.map((resource) => [`Service/${resource.key}`, resource]))
-        known.set(log.version, current)
+        const isNew = gap
+          ? log.replace([...at[revision]!.values()], revision)
+          : step(log, at[revision - 1]!, at[revision]!, revision)
+        t.equal(log.version, isNew ? revision : before)
+        t.equal(log.revision, revision)
+        for (let version = 0; version < at.length; version++) {
+          const delta = log.since(version)
+          delta === undefined ? unknown++ : known++
+          if (delta === undefined) continue
+          t.strictSame(sorted(applied(at[version]!, delta)), sorted(at[revision]!))
+          t.strictSame(sorted(at[delta.version]!), sorted(at[revision]!), 'and the version stands for that state')
+        }
+        t.ok(log.since(log.version))
+        t.strictSame(log.since(revision)?.upserts, [])
+        t.strictSame(sorted(applied(new Map(), log.full())), sorted(at[revision]!))
       }
-      for (const [version, state] of known) {
-        const delta = log.since(version)
-        if (delta === undefined) continue
-        t.strictSame(new Map([...applied(state, delta)].sort()), new Map([...current].sort()))
-        t.equal(delta.version, log.version)
-      }
-      t.strictSame(log.since(log.version)?.upserts, [])
-      t.strictSame(new Map([...applied(new Map(), log.full())].sort()), new Map([...current].sort()))
     }),
   )
+  t.ok(known > 500 && unknown > 100, `${known} known, ${unknown} not`)
 })
 
 t.test('the difference from digests makes any state current, and sends nothing that is equal', async (t) => {
   fc.assert(
     fc.property(states, states, (mine, theirs) => {
       const log = new DeltaLog('e')
-      const stateOf = (entries: Readonly<Record<string, string>>): State =>
-        new Map(Object.entries(entries).map(([name, vip]) => [`Service/${name}`, service(name, vip)]))
       const current = stateOf(mine[0]!)
       const held = stateOf(theirs[0]!)
-      log.update([...current.values()])
+      log.replace([...current.values()], 1)
       const digests = Object.fromEntries([...held].map(([key, { value }]) => [key, digestOf(value)]))
       const delta = log.difference(digests)
-      t.strictSame(new Map([...applied(held, delta)].sort()), new Map([...current].sort()))
+      t.strictSame(sorted(applied(held, delta)), sorted(current))
       for (const { key, value } of delta.upserts) t.not(digests[`Service/${key}`], digestOf(value))
     }),
   )
 })
 
-t.test('the first state is version 1 even when it is empty, and an equal one is no new version', async (t) => {
+t.test('a revision that changes nothing is no new version, and an agent that has it gets nothing', async (t) => {
   const log = new DeltaLog('e')
-  t.equal(log.update([]), true)
-  t.equal(log.update([]), false)
-  t.equal(log.version, 1)
-  t.equal(log.since(0), undefined)
-  t.equal(log.since(2), undefined)
+  t.equal(log.replace([], 5), true, 'the first state is one, even when it is empty')
+  t.equal(log.update({ upserts: [], removes: [] }, 6), false)
+  t.equal(log.update({ upserts: [service('a', '1')], removes: [] }, 7), true)
+  t.equal(log.update({ upserts: [service('a', '1')], removes: [{ kind: 'Service', key: 'x' }] }, 8), false)
+  t.strictSame([log.version, log.revision], [7, 8])
+  t.match(log.since(8), { version: 8, upserts: [], removes: [] })
+  t.match(log.since(6), { version: 7, upserts: [{ key: 'a' }] })
+  t.equal(log.since(9), undefined)
+  t.equal(log.since(4), undefined)
 })
 
 t.test('a version from before forgotten removals is not known any more', async (t) => {
   const log = new DeltaLog('e', 1)
-  log.update([service('a', '1'), service('b', '1'), service('c', '1')])
-  log.update([service('b', '1'), service('c', '1')])
+  log.replace([service('a', '1'), service('b', '1'), service('c', '1')], 1)
+  log.update({ upserts: [], removes: [{ kind: 'Service', key: 'a' }] }, 2)
   t.ok(log.since(1))
-  log.update([service('c', '1')])
+  log.update({ upserts: [], removes: [{ kind: 'Service', key: 'b' }] }, 3)
   t.equal(log.since(1), undefined)
   t.match(log.since(2), { removes: [{ kind: 'Service', key: 'b' }] })
+})
+
+t.test('what changes again and again is kept once', async (t) => {
+  const log = new DeltaLog('e')
+  log.replace([service('a', '0'), service('b', '0')], 1)
+  for (let revision = 2; revision <= 5000; revision++) {
+    log.update({ upserts: [service('a', String(revision))], removes: [] }, revision)
+  }
+  t.ok(log.changesSince(1) < 2000)
+  t.match(log.since(1), { version: 5000, upserts: [{ key: 'a' }] })
+  t.equal(log.since(4000)?.upserts.length, 1)
+  t.equal(log.versionsSince(4999), 1)
+  t.equal(log.versionsSince(5000), 0)
+  t.ok(log.versionsSince(0) > 1)
+})
+
+t.test('a store that goes back to an earlier revision begins a new epoch', async (t) => {
+  const log = new DeltaLog('e')
+  log.replace([service('a', '1')], 9)
+  log.replace([service('b', '1')], 4)
+  t.not(log.epoch, 'e')
+  t.strictSame([log.version, log.revision], [4, 4])
+  t.equal(log.since(9), undefined)
+  t.match(log.full().upserts, [{ key: 'b' }])
 })

@@ -1,6 +1,8 @@
 import t from 'tap'
 import { FeedSession, type SessionDeps } from '../../../control/feed/session.ts'
 import type { HostRecord } from '../../../control/hosts.ts'
+import { DeltaLog } from '../../../control/publish/delta-log.ts'
+import { EncodedDeltas } from '../../../control/publish/encoded.ts'
 import { MeshError } from '../../../core/base/errors.ts'
 import { nullLogger } from '../../../core/base/log.ts'
 import type { FeedConnection } from '../../../core/feed/connection.ts'
@@ -21,7 +23,8 @@ function world() {
         return undefined
       },
     },
-    deltas: { epoch: 'e', version: 0, full: () => ({ epoch: 'e', version: 0, full: true, upserts: [], removes: [] }) },
+    deltas: new DeltaLog('e'),
+    encoded: new EncodedDeltas(new DeltaLog('e')),
     publisher: { ready: ready.promise, onVersion: () => () => undefined },
     log: nullLogger(),
   } as unknown as SessionDeps
@@ -29,7 +32,8 @@ function world() {
   let deliver: (message: AgentMessage, size: number) => void = () => undefined
   const session = new FeedSession(deps, record, Date.now() + 60_000, (onMessage) => {
     deliver = onMessage
-    const connection: Pick<Connection, 'send' | 'close' | 'bufferedBytes'> = {
+    const connection: Pick<Connection, 'send' | 'sendEncoded' | 'close' | 'bufferedBytes'> = {
+      sendEncoded: () => true,
       send: (message) => sent.push(message) > 0,
       close: () => undefined,
       bufferedBytes: 0,

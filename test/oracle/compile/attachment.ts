@@ -1,6 +1,6 @@
 // Which policies hold for which workloads, and what is said of a policy that holds where no proxy can enforce it.
-import type { MeshObject } from '../../core/model/resource.ts'
-import type { Workload } from '../../core/model/types.ts'
+import type { MeshObject } from '../../../core/model/resource.ts'
+import type { Workload } from '../../../core/model/types.ts'
 import type { CompiledPolicy } from './authorization-policy.ts'
 import { type Finding, type Findings, nameOf } from './conditions.ts'
 import { selects } from './order.ts'

@@ -1,0 +1,16 @@
+// Namespace: whether its workloads are captured, where they do not say so themselves.
+import { type EnrolmentMode, enrolmentMode } from '../../core/model/enrolment.ts'
+import { namespaceKind } from '../../core/model/kinds/core.ts'
+import type { Rule } from './rule.ts'
+import { topic } from './topics.ts'
+
+/** By the namespace's name. */
+export const namespaceEnrolment = topic<EnrolmentMode>('namespace-enrolment')
+
+export const namespaceOffer: Rule = {
+  kind: namespaceKind,
+  run({ metadata: { name, labels = {} } }, scope) {
+    const mode = enrolmentMode(labels, scope.settings.istioLabels)
+    if (mode !== undefined) scope.offer(namespaceEnrolment(name), mode)
+  },
+}

@@ -1,0 +1,22 @@
+// The rules of all kinds, in the order in which they run: a rule sees what rules above it offer. A new kind is a file with its rules
+// and a line for each of them here.
+import { authorizationPolicyRule } from './authorization-policy.ts'
+import { namespaceOffer } from './namespace.ts'
+import { peerAuthenticationOffer, peerAuthenticationRule } from './peer-authentication.ts'
+import type { Rule } from './rule.ts'
+import { serviceOffer, serviceRule } from './service.ts'
+import { uncapturedByMode, uncapturedByPolicy } from './uncaptured.ts'
+import { workloadOffer, workloadRule } from './workload-entry.ts'
+
+export const rules: readonly Rule[] = [
+  namespaceOffer,
+  serviceOffer,
+  serviceRule,
+  authorizationPolicyRule,
+  peerAuthenticationOffer,
+  peerAuthenticationRule,
+  workloadOffer,
+  workloadRule,
+  uncapturedByPolicy,
+  uncapturedByMode,
+]

@@ -1,0 +1,8 @@
+// The order in which resources go out: what others name comes before them. Receivers do not depend on it.
+import type { CompiledKind, CompiledResource } from '../../core/model/types.ts'
+
+const kindOrder: Readonly<Record<CompiledKind, number>> = { Mesh: 0, Authorization: 1, Service: 2, Workload: 3 }
+
+export function inSendingOrder(resources: readonly CompiledResource[]): readonly CompiledResource[] {
+  return resources.toSorted((a, b) => kindOrder[a.kind] - kindOrder[b.kind])
+}

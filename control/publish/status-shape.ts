@@ -1,0 +1,98 @@
+// Where an object's status keeps conditions, and what of them is ours: `status.conditions` of most kinds, one entry for each parent of a
+// route (Gateway API, RouteStatus). Pure; the status writer calls it with what should be said.
+import { isDeepStrictEqual } from 'node:util'
+import type { Condition, MeshObject } from '../../core/model/resource.ts'
+
+/** RouteParentStatus.controllerName. */
+export const controllerName = 'culvert.dev/controller'
+
+/** Types of conditions that the control plane decides; all others belong to somebody else and stay. */
+const ownTypes: ReadonlySet<string> = new Set([
+  'Accepted',
+  'ResolvedRefs',
+  'Programmed',
+  'FullyEnforced',
+  'WorkloadsCaptured',
+  'AddressesUnique',
+  'PortsResolved',
+])
+
+const routes: ReadonlySet<string> = new Set(['HTTPRoute', 'GRPCRoute', 'TCPRoute', 'TLSRoute'])
+
+/** Kinds of the inventory: they get conditions only where there is something to say. */
+const quietKinds: ReadonlySet<string> = new Set(['Namespace', 'Service', 'WorkloadEntry'])
+
+/** Groups whose objects tell what the mesh does with them. Pods, Secrets and the like belong to others. */
+const told: ReadonlySet<string> = new Set([
+  'networking.istio.io',
+  'security.istio.io',
+  'telemetry.istio.io',
+  'gateway.networking.k8s.io',
+  'culvert.dev',
+])
+
+/** Whether the control plane says anything in the status of such objects. */
+export function hasConditions(kind: string, group: string): boolean {
+  return (told.has(group) && kind !== 'ReferenceGrant') || quietKinds.has(kind)
+}
+
+export function isQuiet(kind: string): boolean {
+  return quietKinds.has(kind)
+}
+
+function isOwn(condition: Condition): boolean {
+  return ownTypes.has(condition.type) || condition.type.startsWith('Ignored.')
+}
+
+/**
+ * The status that says what is wanted, or undefined where it does already. A condition keeps the time of its last change while its
+ * status stays.
+ *
+ * @param now RFC 3339
+ */
+export function statusToWrite(
+  object: MeshObject,
+  wanted: readonly Condition[],
+  now: string,
+): MeshObject['status'] | undefined {
+  if (routes.has(object.kind)) return routeStatus(object, wanted, now)
+  const current = object.status?.conditions ?? []
+  const conditions = merged(current, isQuiet(object.kind) && !worthSaying(current, wanted) ? [] : wanted, now)
+  return isDeepStrictEqual(conditions, current) ? undefined : { ...object.status, conditions }
+}
+
+function worthSaying(current: readonly Condition[], wanted: readonly Condition[]): boolean {
+  return current.some(isOwn) || !wanted.every(({ status, type }) => status === 'True' && ownTypes.has(type))
+}
+
+function merged(current: readonly Condition[], wanted: readonly Condition[], now: string): readonly Condition[] {
+  const before = new Map(current.map((condition) => [condition.type, condition]))
+  const foreign = current.filter((condition) => !isOwn(condition))
+  const own = wanted.map((condition) => {
+    const earlier = before.get(condition.type)
+    const kept = earlier?.status === condition.status ? earlier.lastTransitionTime : undefined
+    return { ...condition, lastTransitionTime: kept ?? now }
+  })
+  return [...foreign, ...own]
+}
+
+interface ParentStatus {
+  readonly parentRef: Readonly<Record<string, unknown>>
+  readonly controllerName: string
+  readonly conditions: readonly Condition[]
+}
+
+/** Parents of other controllers stay; ours are those that the route names. */
+function routeStatus(object: MeshObject, wanted: readonly Condition[], now: string): MeshObject['status'] | undefined {
+  const current = (object.status?.['parents'] ?? []) as readonly ParentStatus[]
+  const foreign = current.filter((parent) => parent.controllerName !== controllerName)
+  const refs = (object.spec?.['parentRefs'] ?? []) as readonly ParentStatus['parentRef'][]
+  const own = refs.map((parentRef) => {
+    const earlier = current.find(
+      (parent) => parent.controllerName === controllerName && isDeepStrictEqual(parent.parentRef, parentRef),
+    )
+    return { parentRef, controllerName, conditions: merged(earlier?.conditions ?? [], wanted, now) }
+  })
+  const parents = [...foreign, ...own]
+  return isDeepStrictEqual(parents, current) ? undefined : { ...object.status, parents }
+}

@@ -1,0 +1,89 @@
+// This process as one of the control plane's replicas: does it lead, who else is there, who is connected to whom. A control plane whose
+// store nobody else can open leads always, and nobody else is there. Opened by app.ts.
+import { randomUUID } from 'node:crypto'
+import type { Logger } from '../../core/base/log.ts'
+import type { ReplicaStatus } from '../../core/model/mesh-status.ts'
+import type { SessionStatus } from '../feed/session.ts'
+import type { RecordStore } from '../store/store.ts'
+import { Leadership } from './leadership.ts'
+import { type FeedPlace, Registry } from './registry.ts'
+
+export interface ReplicaOptions {
+  readonly records: RecordStore
+  /** Whether other processes may use the store too. */
+  readonly shared: boolean
+  readonly feed: readonly FeedPlace[]
+  readonly api: string
+  readonly build: string
+  /** Hosts that are connected to this replica. */
+  readonly sessions: () => ReadonlyMap<string, SessionStatus>
+  readonly log: Logger
+}
+
+export class Replica {
+  readonly id = randomUUID()
+  readonly #options: ReplicaOptions
+  readonly #leadership: Leadership | undefined
+  readonly #registry: Registry | undefined
+  readonly #listeners = new Set<() => void>()
+
+  constructor(options: ReplicaOptions) {
+    const { records, log, shared } = options
+    this.#options = options
+    if (!shared) return
+    this.#leadership = new Leadership({ records, id: this.id, log })
+    this.#registry = new Registry({ ...options, id: this.id })
+  }
+
+  /** Whether this replica may do now what only one may. */
+  get leads(): boolean {
+    return this.#leadership?.leads ?? true
+  }
+
+  /** Where the feeds of all replicas are; empty where there is only one. */
+  get feeds(): readonly FeedPlace[] {
+    return this.#registry?.feeds ?? []
+  }
+
+  /** Every replica that is alive, and who leads. */
+  get all(): readonly ReplicaStatus[] {
+    const { feed, api, build } = this.#options
+    const replicas = this.#registry?.replicas ?? [{ id: this.id, feed, api, build }]
+    const leader = this.#leadership === undefined ? this.id : this.#leadership.holder
+    return replicas.map(({ id, feed, api, build }) => ({ id, feed, api, build, leads: id === leader }))
+  }
+
+  /** A connected host's session, on whichever replica. */
+  session(host: string): SessionStatus | undefined {
+    return this.#registry === undefined ? this.#options.sessions().get(host) : this.#registry.session(host)
+  }
+
+  /** Calls `listener` each time that this replica begins to lead. */
+  onLead(listener: () => void): void {
+    this.#listeners.add(listener)
+  }
+
+  /** Calls `listener` when sessions of other replicas have changed. */
+  onSessions(listener: () => void): void {
+    this.#registry?.onChange(listener)
+  }
+
+  /** Resolves once it is known whether this replica leads for now, and the others can find it. */
+  async start(): Promise<void> {
+    const begin = (): void => {
+      for (const listener of this.#listeners) listener()
+    }
+    this.#leadership?.onChange((leads) => {
+      if (leads) begin()
+    })
+    if (this.#leadership === undefined) begin()
+    else await this.#leadership.start()
+    await this.#registry?.start()
+  }
+
+  /** Hands over: the lease and the list of replicas are without this one afterwards. */
+  async close(): Promise<void> {
+    await this.#registry?.close()
+    await this.#leadership?.close()
+  }
+}
