@@ -155,6 +155,7 @@ export class Check {
     const present: Record<string, unknown> = {}
     for (const [name, entry] of Object.entries(value)) {
       const inner = Object.hasOwn(field.fields, name) ? field.fields[name] : undefined
+      if (inner === undefined && field.open === true) continue
       if (inner === undefined || inner.versions?.includes(this.#options.version) === false) {
         this.report(
           [...at, name],

@@ -119,6 +119,8 @@ export interface ObjectField<Fields extends FieldTable = FieldTable> extends Fie
   readonly fields: Fields
   readonly checks?: readonly ObjectCheck[]
   readonly rules?: readonly ObjectRule[]
+  /** Further fields are kept as they are (`x-kubernetes-preserve-unknown-fields` beside properties). */
+  readonly open?: boolean
   /** `x-kubernetes-map-type: atomic`: apply owns it as one value. */
   readonly atomic?: boolean
 }

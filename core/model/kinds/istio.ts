@@ -1,5 +1,6 @@
 // Istio's kinds: workloads, security, traffic.
 import { authorizationPolicySpec } from '../fields/authorization-policy.ts'
+import { istioStatus } from '../fields/istio-status.ts'
 import { peerAuthenticationSpec } from '../fields/peer-authentication.ts'
 import { dnsSubdomain } from '../fields/rules.ts'
 import { workloadEntrySpec } from '../fields/workload-entry.ts'
@@ -15,6 +16,7 @@ export const workloadEntryKind: Kind = {
   categories: ['istio-io', 'networking-istio-io'],
   namespaced: true,
   body: { spec: workloadEntrySpec },
+  status: istioStatus,
   name: dnsSubdomain,
   nulls: 'absent',
   columns: [
@@ -35,6 +37,7 @@ export const authorizationPolicyKind: Kind = {
   categories: ['istio-io', 'security-istio-io'],
   namespaced: true,
   body: { spec: authorizationPolicySpec },
+  status: istioStatus,
   name: dnsSubdomain,
   nulls: 'refused',
   columns: [
@@ -54,6 +57,7 @@ export const peerAuthenticationKind: Kind = {
   categories: ['istio-io', 'security-istio-io'],
   namespaced: true,
   body: { spec: peerAuthenticationSpec },
+  status: istioStatus,
   name: dnsSubdomain,
   nulls: 'refused',
   columns: [
