@@ -224,6 +224,7 @@ class AgentRuntime {
       build: this.#build,
       resume: () => this.#model.version,
       digests: () => this.#model.snapshot.digests(),
+      explain: (question) => this.#handoff.explain(question),
       log: this.#log,
       signal: this.#stop.signal,
     })

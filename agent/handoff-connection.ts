@@ -3,9 +3,11 @@
 import type { Socket } from 'node:net'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
+import { Asked } from '../core/feed/asked.ts'
 import { LineChannel } from '../core/feed/codec.ts'
 import type { HandoffToAgent, HandoffToDaemon, LocalWorkload } from '../core/feed/handoff.ts'
 import { parseHandoffToAgent } from '../core/feed/parse.ts'
+import type { ExplainQuestion, LiveView } from '../core/model/explanation.ts'
 import type { CompiledDelta, RefusedResource } from '../core/model/types.ts'
 
 export interface HandoffState {
@@ -58,6 +60,8 @@ interface Waiting {
 
 /** Certificate requests of one daemon that are under way at once. */
 const maxRequests = 256
+/** Shorter than the control plane's patience, so that its answer says who is silent. */
+const daemonAnswerMs = 4_000
 
 export class DaemonConnection {
   readonly #channel: LineChannel<HandoffToAgent, HandoffToDaemon>
@@ -74,6 +78,7 @@ export class DaemonConnection {
   #opened = false
   /** It has acknowledged the state that it was opened with. */
   #settledState = false
+  readonly #asked = new Asked('the daemon', daemonAnswerMs)
   #nextSeq = 1
   #requests = 0
 
@@ -184,6 +189,14 @@ export class DaemonConnection {
     await this.#request({ type: 'workload-remove', uid })
   }
 
+  /** What the daemon would do. Rejects with FEED_PROTOCOL for one that is too old to be asked, ABORTED for a silent one. */
+  async explain(question: ExplainQuestion): Promise<LiveView> {
+    if (this.#hello?.features?.includes('explain') !== true) {
+      throw new MeshError('FEED_PROTOCOL', 'the daemon is of an older version, which cannot be asked')
+    }
+    return await this.#asked.ask(question, (message) => this.#channel.send(message), this.#ended.signal)
+  }
+
   /** Ends the connection; what waits for an answer fails. */
   end(error: MeshError): void {
     if (!this.#ended.signal.aborted) this.#ended.abort()
@@ -259,6 +272,10 @@ export class DaemonConnection {
         waiting.settle(message)
         return
       }
+      case 'explained':
+      case 'explain-failed':
+        this.#asked.settle(message)
+        return
       case 'csr':
         void this.#issue(message.id, message.identity, message.csr)
     }

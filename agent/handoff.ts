@@ -6,6 +6,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
+import type { ExplainQuestion, LiveView } from '../core/model/explanation.ts'
 import type { CompiledDelta, RefusedResource } from '../core/model/types.ts'
 import { peerCredentials } from '../core/net/sys.ts'
 import {
@@ -161,6 +162,13 @@ export class HandoffServer implements ConnectionOwner {
     const newest = this.#newest
     if (newest?.opened !== true) throw new MeshError('FEED_CLOSED', 'no daemon is connected')
     await newest.add(workload)
+  }
+
+  /** What the newest daemon would do. Rejects with FEED_CLOSED without one, and with what the daemon answers. */
+  async explain(question: ExplainQuestion): Promise<LiveView> {
+    const newest = this.#newest
+    if (newest?.opened !== true) throw new MeshError('FEED_CLOSED', 'no daemon is connected to the agent')
+    return await newest.explain(question)
   }
 
   /** Tells every daemon to drain the workload. */

@@ -5,6 +5,7 @@ import { backoff, sleep } from '../core/base/deadline.ts'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
 import { FeedClient } from '../core/feed/client.ts'
+import type { ExplainQuestion, LiveView } from '../core/model/explanation.ts'
 import type { AgentConfig } from './config.ts'
 import { HostCertificate } from './credentials.ts'
 import { joinMesh } from './join.ts'
@@ -14,6 +15,7 @@ export interface MembershipOptions {
   readonly build: string
   resume(): { readonly epoch: string; readonly version: number } | undefined
   digests(): Readonly<Record<string, string>>
+  explain(question: ExplainQuestion): Promise<LiveView>
   readonly log: Logger
   readonly signal: AbortSignal
 }
@@ -41,6 +43,7 @@ export async function becomeMember(options: MembershipOptions): Promise<Membersh
     credentials: () => certificate.credentials,
     resume: options.resume,
     digests: options.digests,
+    explain: options.explain,
     log: log.child({ part: 'feed' }),
   })
   feed.on('bundle', (bundle) => {

@@ -8,6 +8,7 @@ import { controlIdentity } from '../core/identity/spiffe.ts'
 import { digestOf } from '../core/model/digest.ts'
 import { canonicalAddress, type SocketAddress } from '../core/net/address.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
+import { ClaimIndex } from './api/claims.ts'
 import { ApiError } from './api/errors.ts'
 import { Resources } from './api/resources.ts'
 import { startApi } from './api/server.ts'
@@ -20,6 +21,7 @@ import type { ControlConfig } from './config.ts'
 import { ConfigDirectory } from './directory.ts'
 import { EntryIndex } from './entries.ts'
 import { FeedServer } from './feed/server.ts'
+import { GarbageCollector } from './gc.ts'
 import { Hosts } from './hosts.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
 import { Acknowledged } from './publish/acknowledged.ts'
@@ -32,6 +34,7 @@ import { StatusWriter } from './publish/status-writer.ts'
 import type { FeedPlace } from './replicas/registry.ts'
 import { Replica } from './replicas/replica.ts'
 import { Reports } from './reports.ts'
+import { explainRoutes } from './routes/explain.ts'
 import { controlRoutes } from './routes.ts'
 import { openAuthority, openSecrets } from './secrets.ts'
 import { privateDirectory } from './state-files.ts'
@@ -96,8 +99,11 @@ async function assemble(
   const authority = await openAuthority(config, secrets.keys, store, log)
   const vips = new VipAllocator({ store })
   const allocate = vips.allocate.bind(vips)
-  const resources = new Resources({ store, allocate, protectedNamespaces: seededNamespaces })
+  const claims = new ClaimIndex(store)
+  const resources = new Resources({ store, allocate, claims, protectedNamespaces: seededNamespaces })
   await seedNamespaces(resources)
+  const collector = new GarbageCollector({ store, resources, log })
+  opened.defer(() => collector.close())
   await openDirectory(config, resources, log, opened)
   const settings = settingsOf(config)
   const deltas = new DeltaLog(epochOf(authority, settings, build))
@@ -116,7 +122,7 @@ async function assemble(
   opened.defer(() => status.close())
   const publisher = new Publisher({ settings, log: deltas, status, logger: log })
   opened.defer(() => publisher.close())
-  const follower = new StoreFollower({ store, listeners: [entries, publisher], log })
+  const follower = new StoreFollower({ store, listeners: [claims, entries, publisher], log })
   opened.defer(() => follower.close())
   follower.start()
   const hosts = new Hosts({ records: store.records, authority, certificateLifetimeMs: config.hostLifetime })
@@ -130,7 +136,10 @@ async function assemble(
   }
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(secrets.token, stateDir)
-  const routes = controlRoutes({ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf })
+  const routes = {
+    ...controlRoutes({ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf }),
+    ...explainRoutes({ resources, deltas, ask: feed.explain.bind(feed) }),
+  }
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({
     store,
@@ -158,7 +167,7 @@ async function assemble(
   })
   opened.defer(() => replica?.close())
   if (config.store !== 'sqlite') followHosts(hosts, opened)
-  whileLeading(replica, { status, hosts, reports, publisher, log })
+  whileLeading(replica, { collector, status, hosts, reports, publisher, log })
   await replica.start()
   const addresses = { api: api.address, feed: feed.address }
   log.info({ ...addresses, trustDomain: authority.trustDomain }, 'control plane listens')
@@ -178,16 +187,20 @@ function followHosts(hosts: Hosts, opened: AsyncDisposableStack): void {
 /** What only one replica does. */
 function whileLeading(
   replica: Replica,
-  deps: Pick<FeedDeps, 'hosts' | 'reports' | 'publisher' | 'log'> & { readonly status: StatusWriter },
+  deps: Pick<FeedDeps, 'hosts' | 'reports' | 'publisher' | 'log'> & {
+    readonly collector: GarbageCollector
+    readonly status: StatusWriter
+  },
 ): void {
-  const { status, hosts, reports, publisher, log } = deps
+  const { collector, status, hosts, reports, publisher, log } = deps
   const forgetHosts = async (): Promise<void> => {
     await publisher.ready
     const known = await hosts.list()
     await reports.removeUnknownHosts(new Set(known.map(({ host }) => host)))
   }
   replica.onSessions(() => status.acknowledged())
-  replica.onLead(() => {
+  replica.onLead((until) => {
+    collector.start(until)
     status.resume()
     forgetHosts().catch((error: unknown) => log.warn({ err: error }, 'workloads of deleted hosts were not removed'))
   })

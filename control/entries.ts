@@ -78,7 +78,8 @@ export class EntryIndex implements StoreListener {
     const name = nameOf(stored.object)
     if (type !== 'DELETED') this.#put(stored.object, stored.revision)
     else {
-      this.#forgotten.delete(name)
+      // an earlier deletion of the same name says nothing of the last one
+      if (stored.revision > (this.#forgotten.get(name) ?? -1)) this.#forgotten.delete(name)
       if ((this.#held.get(name)?.revision ?? 0) <= stored.revision) this.#remove(name)
     }
   }

@@ -8,13 +8,15 @@ import type { Logger } from '../core/base/log.ts'
 import { LineChannel } from '../core/feed/codec.ts'
 import type { HandoffToAgent, HandoffToDaemon } from '../core/feed/handoff.ts'
 import { parseHandoffToDaemon } from '../core/feed/parse.ts'
+import type { ExplainQuestion, LiveView } from '../core/model/explanation.ts'
 import { peerCredentials } from '../core/net/sys.ts'
 
 /** One message of a whole mesh's state may be large. */
 const lineLimitBytes = 256 * 1024 * 1024
+const maxReasonLength = 4096
 const retry = { baseMs: 50, maxMs: 2000 } as const
 
-export type StateMessage = Exclude<HandoffToDaemon, { type: 'certificate' | 'certificate-error' | 'drain' }>
+export type StateMessage = Exclude<HandoffToDaemon, { type: 'certificate' | 'certificate-error' | 'drain' | 'explain' }>
 export type Acknowledgement = Pick<Extract<HandoffToAgent, { type: 'ack' }>, 'refused' | 'failed'>
 
 export interface AgentClientOptions {
@@ -25,6 +27,8 @@ export interface AgentClientOptions {
   readonly onMessage: (message: StateMessage) => Promise<Acknowledgement>
   /** A newer daemon serves all that this one serves. */
   readonly onDrain?: () => void
+  /** What this daemon would do; throws a MeshError. */
+  readonly onExplain?: (question: ExplainQuestion) => LiveView
   /** The agent is there (again). */
   readonly onConnect?: () => void
   readonly log: Logger
@@ -152,7 +156,8 @@ export class AgentClient {
       limitBytes: lineLimitBytes,
     })
     const draining = this.#draining ? { draining: true } : {}
-    channel.send({ type: 'hello', build: this.#options.build, pid: process.pid, startedAt, ...draining })
+    const features = this.#options.onExplain === undefined ? {} : { features: ['explain'] }
+    channel.send({ type: 'hello', build: this.#options.build, pid: process.pid, startedAt, ...draining, ...features })
     this.#channel = channel
     this.#options.log.info('connected to the agent')
     for (const wake of [...this.#connected]) wake()
@@ -182,6 +187,10 @@ export class AgentClient {
       this.#options.onDrain?.()
       return
     }
+    if (message.type === 'explain') {
+      this.#explain(message, channel)
+      return
+    }
     this.#queue = this.#queue.then(async () => {
       try {
         const { refused, failed } = await this.#options.onMessage(message)
@@ -192,6 +201,21 @@ export class AgentClient {
         channel.close()
       }
     })
+  }
+
+  /** On the state that is in force now: messages that wait are not in it. */
+  #explain(
+    { id, question }: Extract<HandoffToDaemon, { type: 'explain' }>,
+    channel: LineChannel<HandoffToDaemon, HandoffToAgent>,
+  ): void {
+    try {
+      const view = this.#options.onExplain?.(question)
+      if (view === undefined) throw new MeshError('FEED_PROTOCOL', 'this daemon cannot be asked')
+      channel.send({ type: 'explained', id, view })
+    } catch (error: unknown) {
+      const { code, message } = asMeshError(error, 'FEED_PROTOCOL')
+      channel.send({ type: 'explain-failed', id, code, reason: message.slice(0, maxReasonLength) })
+    }
   }
 }
 

@@ -12,6 +12,7 @@ import { AdminPorts } from './admin-ports.ts'
 import { AgentClient } from './agent-client.ts'
 import type { DaemonConfig } from './config.ts'
 import { descriptorsFor, openFileLimit } from './descriptors.ts'
+import { explainHere } from './explain.ts'
 import { HandoffState } from './handoff-state.ts'
 import { loadState, StateWriter } from './state-file.ts'
 import { Workers, type WorkersOptions } from './workers.ts'
@@ -169,6 +170,7 @@ function assemble(
         return acknowledgement
       },
       onDrain: hooks.retired,
+      onExplain: (question) => explainHere(state, config, question),
       onConnect: () => certificates.retry(),
       log,
     })

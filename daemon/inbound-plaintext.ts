@@ -1,9 +1,7 @@
 // The way of an inbound plaintext connection: redirected to 15006 → where was it going → registered → authorize without an
 // identity (STRICT refuses) → connect to the application with the caller's address → copy → report.
 import type { Socket } from 'node:net'
-import { MeshError } from '../core/base/errors.ts'
-import { capturePorts } from '../core/model/ports.ts'
-import { formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
+import { refusePlaintext } from '../core/decide/inbound.ts'
 import { permit, toApplication } from './admission.ts'
 import { carry, originalOf, watchClient } from './carry.ts'
 import { type ConnectionFacts, resetStream } from './connections.ts'
@@ -24,19 +22,12 @@ export async function handleInboundPlaintext(plane: Plane, served: Served, clien
   await carry(plane, facts, report, {
     establish: async (connection) => {
       watchClient(client, connection)
-      refuseLoop(destination, direct)
+      const loop = refusePlaintext(destination, direct)
+      if (loop !== undefined) throw loop
       permit(plane.snapshot, facts, report)
       const far = await plane.sockets.connectTcp(toApplication(served, source, destination, connection.signal))
       return { near: client, far }
     },
     fail: () => resetStream(client),
   })
-}
-
-/** Only what the rules redirected, and never a port of the proxy: the socket to it would be redirected here again. */
-function refuseLoop(destination: SocketAddress, direct: boolean): void {
-  const text = formatSocketAddress(destination)
-  if (direct)
-    throw new MeshError('LOOP_REFUSED', `${text} was connected directly: only redirected connections come here`)
-  if (capturePorts.has(destination.port)) throw new MeshError('LOOP_REFUSED', `${text} is a port of the proxy itself`)
 }

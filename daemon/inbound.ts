@@ -1,13 +1,13 @@
 // The way of an inbound tunnel stream: CONNECT on 15008 → is it for this workload → registered → authorize → connect to the
 // application with the caller's address → 200 → copy → report. Called by the TunnelServer of a served workload.
-import { errorOutcome, MeshError } from '../core/base/errors.ts'
+import { errorOutcome, type MeshError } from '../core/base/errors.ts'
+import { refuseTunnel } from '../core/decide/inbound.ts'
 import type { IncomingConnect } from '../core/hbone/types.ts'
 import { formatIdentity } from '../core/identity/spiffe.ts'
 import { workloadIdentity } from '../core/model/canonical.ts'
-import { capturePorts } from '../core/model/ports.ts'
 import { serviceKey } from '../core/model/snapshot.ts'
 import type { Service, Workload } from '../core/model/types.ts'
-import { formatSocketAddress, parseSocketAddress, type SocketAddress } from '../core/net/address.ts'
+import { parseSocketAddress, type SocketAddress } from '../core/net/address.ts'
 import { permit, toApplication } from './admission.ts'
 import { carry, watchPeer } from './carry.ts'
 import type { ConnectionFacts } from './connections.ts'
@@ -39,7 +39,9 @@ export async function handleConnect(plane: Plane, served: Served, connect: Incom
   await carry(plane, facts, report, {
     establish: async (connection) => {
       watchPeer(connect.signal, connection)
-      checkTarget(connect, served, target)
+      const { authority, local } = connect
+      const wrong = refuseTunnel({ authority, target, local, own: served.local.addresses })
+      if (wrong !== undefined) throw wrong
       permit(plane.snapshot, facts, report)
       const far = await plane.sockets.connectTcp(toApplication(served, source, facts.destination, connection.signal))
       answered = true
@@ -49,21 +51,6 @@ export async function handleConnect(plane: Plane, served: Served, connect: Incom
       if (!answered) connect.reject(rejection(error))
     },
   })
-}
-
-/** The tunnel leads to the workload whose address it reached, and never to a port of the proxy. */
-function checkTarget(connect: IncomingConnect, served: Served, target: SocketAddress | undefined): void {
-  const { authority, local } = connect
-  if (target === undefined || target.port === 0) {
-    throw new MeshError('TUNNEL_BAD_REQUEST', `CONNECT to "${authority.slice(0, 100)}": not ip:port`)
-  }
-  if (target.address !== local.address || !served.local.addresses.includes(target.address)) {
-    const text = `CONNECT to ${formatSocketAddress(target)} arrived at ${local.address}: not this workload's address`
-    throw new MeshError('TUNNEL_BAD_REQUEST', `${text} (was the address reused?)`)
-  }
-  if (capturePorts.has(target.port)) {
-    throw new MeshError('LOOP_REFUSED', `CONNECT to ${formatSocketAddress(target)}: a port of the proxy itself`)
-  }
 }
 
 /** The workload at the caller's address, if it has the identity that the certificate proves. Only for telemetry. */

@@ -3,11 +3,11 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type ErrorCode, MeshError } from '../core/base/errors.ts'
+import { outboundLimits, refuseOutbound, sourceAddressFor } from '../core/decide/outbound.ts'
 import { type RouteDecision, route } from '../core/decide/route.ts'
 import type { TunnelKey } from '../core/hbone/types.ts'
-import { capturePorts } from '../core/model/ports.ts'
 import type { Workload } from '../core/model/types.ts'
-import { familyOf, formatSocketAddress, isLoopback, type SocketAddress } from '../core/net/address.ts'
+import { familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
 import { carry, originalOf, watchClient } from './carry.ts'
 import { type Connection, type ConnectionFacts, resetStream } from './connections.ts'
 import type { Plane } from './plane.ts'
@@ -48,11 +48,6 @@ const ownFailures: ReadonlySet<string> = new Set(['ENOBUFS', 'ENOMEM', 'EADDRINU
 
 const none: ReadonlySet<string> = new Set()
 
-/** Endpoints of a service that one connection tries. */
-const maxEndpoints = 3
-/** So long a connection waits for a session with an endpoint where there is another one. */
-const patienceMs = 3_000
-
 /** Serves one accepted socket to its end. Never rejects. */
 export async function handleOutbound(plane: Plane, served: Served, client: Socket): Promise<void> {
   const source = plane.sockets.remoteEnd(client)
@@ -66,7 +61,8 @@ export async function handleOutbound(plane: Plane, served: Served, client: Socke
     establish: async (connection) => {
       watchClient(client, connection)
       const model = callerOf(served)
-      refuseLoop(served, destination, direct)
+      const loop = refuseOutbound(served.local.addresses, destination, direct)
+      if (loop !== undefined) throw loop
       const far = await reach({ plane, served, model, client, source, destination, report }, connection)
       return { near: client, far }
     },
@@ -77,17 +73,6 @@ export async function handleOutbound(plane: Plane, served: Served, client: Socke
 function callerOf(served: Served): Workload {
   if (served.model !== undefined) return served.model
   throw new MeshError('CONNECT_FAILED', `${served.uid} is not in the mesh's model yet: is the control plane reachable?`)
-}
-
-/** Nothing that reaches the outbound port may lead back to a port of the proxy. */
-function refuseLoop(served: Served, destination: SocketAddress, direct: boolean): void {
-  const text = formatSocketAddress(destination)
-  if (direct)
-    throw new MeshError('LOOP_REFUSED', `${text} was connected directly: only redirected connections come here`)
-  const own = isLoopback(destination.address) || served.local.addresses.includes(destination.address)
-  if (own && capturePorts.has(destination.port)) {
-    throw new MeshError('LOOP_REFUSED', `${text} is a port of the workload's own proxy`)
-  }
 }
 
 /** Connects to where the route leads; where that fails before a byte was sent, to other endpoints of the service if any. */
@@ -139,7 +124,7 @@ function decide(outgoing: Outgoing, tried: ReadonlySet<string>): RouteDecision {
 
 /** Another endpoint of the same service; undefined where there is none, or enough were tried. */
 function anotherEndpoint(outgoing: Outgoing, tried: ReadonlySet<string>): Path | undefined {
-  if (tried.size >= maxEndpoints) return undefined
+  if (tried.size >= outboundLimits.maxEndpoints) return undefined
   const other = decide(outgoing, tried)
   return other.kind === 'refuse' ? undefined : other
 }
@@ -160,7 +145,7 @@ async function open(outgoing: Outgoing, path: Path, tried: ReadonlySet<string>, 
   const authority = formatSocketAddress(path.target)
   const patience = () => {
     const others = path.service !== undefined && anotherEndpoint(outgoing, new Set([...tried, path.workload.uid]))
-    return others ? patienceMs : undefined
+    return others ? outboundLimits.patienceMs : undefined
   }
   const request = { authority, headers: headersOf(outgoing, path), patience }
   const { stream } = await plane.pool.connect(key, request, signal)
@@ -170,7 +155,7 @@ async function open(outgoing: Outgoing, path: Path, tried: ReadonlySet<string>, 
 function tunnelKey({ served, source }: Outgoing, path: Extract<Path, { kind: 'tunnel' }>): TunnelKey {
   return {
     sourceUid: served.uid,
-    sourceAddress: sourceAddressFor(served, source, path.peer),
+    sourceAddress: sourceAddress(served, source, path.peer),
     sourceIdentity: served.local.identity,
     expectedIdentities: path.expectedIdentities,
     destination: path.peer,
@@ -178,13 +163,10 @@ function tunnelKey({ served, source }: Outgoing, path: Extract<Path, { kind: 'tu
   }
 }
 
-/** The address that the application used where it fits, else the workload's first of the peer's family. */
-function sourceAddressFor(served: Served, source: SocketAddress, peer: SocketAddress): string {
-  const family = familyOf(peer.address)
-  const { addresses } = served.local
-  if (familyOf(source.address) === family && addresses.includes(source.address)) return source.address
-  const own = addresses.find((address) => familyOf(address) === family)
+function sourceAddress(served: Served, source: SocketAddress, peer: SocketAddress): string {
+  const own = sourceAddressFor(served.local.addresses, source.address, peer.address)
   if (own !== undefined) return own
+  const family = familyOf(peer.address)
   throw new MeshError('CONNECT_FAILED', `${formatSocketAddress(peer)}: ${served.uid} has no ${family} address`)
 }
 

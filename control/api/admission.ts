@@ -46,16 +46,30 @@ export function newObject(input: MeshObject, kind: Kind, birth: Birth): MeshObje
 export function updatedObject(old: MeshObject, input: MeshObject): MeshObject {
   const { status: _, ...written } = withoutNulls(input)
   const { name, namespace, uid, creationTimestamp, generation = 1 } = old.metadata
-  const filled = withDefaults(keepAllocated(old, { ...written, metadata: { ...pick(written.metadata), name } }))
+  const kept = keepAllocated(old, { ...written, metadata: { ...pick(written.metadata), name } })
+  const filled = withDefaults(keepNamespaceFinalizers(old, kept))
   const changed = !isDeepStrictEqual(filled.spec, old.spec)
   const metadata = {
     ...filled.metadata,
     ...(namespace === undefined ? {} : { namespace }),
     ...(uid === undefined ? {} : { uid }),
     ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+    ...deletionOf(old),
     generation: changed ? generation + 1 : generation,
   }
   return { ...filled, metadata, ...(old.status === undefined ? {} : { status: old.status }) }
+}
+
+/** A deletion that was asked for is not taken back. */
+function deletionOf({ metadata }: MeshObject): Partial<MeshObject['metadata']> {
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0 } = metadata
+  return deletionTimestamp === undefined ? {} : { deletionTimestamp, deletionGracePeriodSeconds }
+}
+
+/** `spec.finalizers` of a Namespace are changed by its deletion only (Kubernetes: only through `finalize`). */
+function keepNamespaceFinalizers(old: MeshObject, input: MeshObject): MeshObject {
+  if (old.kind !== 'Namespace' || old.spec?.['finalizers'] === undefined) return input
+  return { ...input, spec: { ...input.spec, finalizers: old.spec['finalizers'] } }
 }
 
 type WrittenMetadata = Pick<MeshObject['metadata'], 'labels' | 'annotations'>

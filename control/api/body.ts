@@ -4,12 +4,17 @@ import { readSingle } from '../../core/model/manifest.ts'
 import { formatProblem } from '../../core/model/problem.ts'
 import { ApiError } from './errors.ts'
 import { jsonProblem } from './json.ts'
+import { decodeProtobuf, protobufType } from './protobuf/decode.ts'
 
 /** As in Kubernetes. */
 export const maxBodyBytes = 3 * 1024 * 1024
 
 /** The whole body as text; empty where there is none. Throws RequestEntityTooLarge, UnsupportedMediaType, BadRequest. */
 export async function readText(request: IncomingMessage): Promise<string> {
+  return decodeUtf8(await readBody(request))
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
   const encoding = request.headers['content-encoding']
   if (encoding !== undefined && encoding !== 'identity') {
     throw new ApiError(
@@ -18,7 +23,7 @@ export async function readText(request: IncomingMessage): Promise<string> {
     )
   }
   if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge(request)
-  return decodeUtf8(await readBytes(request))
+  return readBytes(request)
 }
 
 async function readBytes(request: IncomingMessage): Promise<Buffer> {
@@ -63,6 +68,10 @@ const yamlTypes = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/
 /** The value in the body; undefined where the body is empty. */
 export async function readValue(request: IncomingMessage): Promise<unknown> {
   const type = mediaType(request)
+  if (type === protobufType) {
+    const body = await readBody(request)
+    return body.length === 0 ? undefined : decodeProtobuf(body)
+  }
   const known = jsonTypes.includes(type) || yamlTypes.includes(type)
   if (!known) throw new ApiError('UnsupportedMediaType', `content type "${type}" is not supported: send JSON or YAML`)
   const text = await readText(request)

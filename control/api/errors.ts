@@ -21,11 +21,16 @@ export interface StatusDetails {
   readonly retryAfterSeconds?: number
 }
 
+/** `continue` goes on with a list whose revision has gone. */
+export interface StatusMetadata {
+  readonly continue?: string
+}
+
 /** `meta/v1 Status`. */
 export interface Status {
   readonly kind: 'Status'
   readonly apiVersion: 'v1'
-  readonly metadata: Readonly<Record<string, never>>
+  readonly metadata: StatusMetadata
   readonly status: 'Success' | 'Failure'
   readonly message?: string
   readonly reason?: string
@@ -47,8 +52,10 @@ const reasons = {
   RequestEntityTooLarge: { code: 413, mesh: 'RESOURCE_INVALID' },
   UnsupportedMediaType: { code: 415, mesh: 'RESOURCE_INVALID' },
   Invalid: { code: 422, mesh: 'RESOURCE_INVALID' },
+  TooManyRequests: { code: 429, mesh: 'LIMIT_REACHED' },
   InternalError: { code: 500, mesh: 'STORE_FAILED' },
   ServiceUnavailable: { code: 503, mesh: 'STORE_FAILED' },
+  Timeout: { code: 504, mesh: 'RESOURCE_CONFLICT' },
 } as const satisfies Record<string, { code: number; mesh: ErrorCode }>
 
 export type StatusReason = keyof typeof reasons
@@ -57,18 +64,24 @@ export class ApiError extends MeshError {
   readonly reason: StatusReason
   readonly status: number
   readonly details: StatusDetails | undefined
+  readonly #metadata: StatusMetadata
 
-  constructor(reason: StatusReason, message: string, options: { details?: StatusDetails; cause?: unknown } = {}) {
+  constructor(
+    reason: StatusReason,
+    message: string,
+    options: { details?: StatusDetails; cause?: unknown; metadata?: StatusMetadata } = {},
+  ) {
     super(reasons[reason].mesh, message, options)
     this.name = 'ApiError'
     this.reason = reason
     this.status = reasons[reason].code
     this.details = options.details
+    this.#metadata = options.metadata ?? {}
   }
 
   toStatus(): Status {
     const details = this.details === undefined ? {} : { details: this.details }
-    const head = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure' } as const
+    const head = { kind: 'Status', apiVersion: 'v1', metadata: this.#metadata, status: 'Failure' } as const
     return { ...head, message: this.message, reason: this.reason, ...details, code: this.status }
   }
 }
@@ -98,6 +111,20 @@ export function alreadyExists(kind: Kind, name: string): ApiError {
 export function conflict(kind: Kind, name: string, why: string): ApiError {
   const message = `Operation cannot be fulfilled on ${resourceName(kind)} "${name}": ${why}`
   return new ApiError('Conflict', message, { details: detailsOf(kind, name) })
+}
+
+/** A revision that is not reached yet, as it is from before a restore or from another mesh (apiserver, `NewTooLargeResourceVersionError`). */
+export function tooLargeRevision(wanted: number, current: number): ApiError {
+  const cause = { reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }
+  const message = `Timeout: Too large resource version: ${wanted}, current: ${current}`
+  return new ApiError('Timeout', message, { details: { causes: [cause], retryAfterSeconds: 1 } })
+}
+
+/** What is wrong with one of the options of a request (`metav1.ListOptions`, `metav1.DeleteOptions`). */
+export function invalidOptions(kind: string, field: string, message: string): ApiError {
+  const causes = [{ reason: 'FieldValueInvalid', message, field }]
+  const details = { group: 'meta.k8s.io', kind, causes }
+  return new ApiError('Invalid', `${kind}.meta.k8s.io "" is invalid: ${field}: ${message}`, { details })
 }
 
 const causeReasons: Readonly<Record<ProblemReason, string>> = {

@@ -2,17 +2,22 @@
 // Status object. server.ts owns the socket.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from '../../core/base/log.ts'
-import type { MeshObject } from '../../core/model/resource.ts'
 import type { Store } from '../store/store.ts'
+import { writeAnswer } from './answer.ts'
 import { readValue } from './body.ts'
-import { apiGroup, apiGroups, apiResources, coreVersions, versionOf } from './discovery.ts'
+import { versionOf } from './discovery.ts'
 import { ApiError, asApiError } from './errors.ts'
-import { parsePath, type ResourceTarget, type Target } from './paths.ts'
-import { atVersion, encode, negotiate } from './representation.ts'
-import { type ApiAnswer, type ApiRequest, type Caller, flag, type Handler, wholeNumber } from './request.ts'
-import { answerResource, isWatch, type ResourceRequest, selectionOf, table } from './resource-requests.ts'
+import { answerHealth, type HealthChecks, healthChecks } from './health.ts'
+import { answerDiscovery, answerOpenApi } from './meta-requests.ts'
+import { OpenApiDocuments } from './openapi/documents.ts'
+import { parsePath, type ResourceTarget } from './paths.ts'
+import type { ResourceRequest } from './presentation.ts'
+import { negotiate } from './representation.ts'
+import type { ApiAnswer, ApiRequest, Caller, Handler } from './request.ts'
+import { answerResource } from './resource-requests.ts'
 import type { Resources } from './resources.ts'
-import { serveWatch, type WatchEvent, type WatchRequest } from './watch.ts'
+import { answerReview, reviewOf } from './reviews.ts'
+import { answerWatch, isWatch } from './watch-requests.ts'
 
 export interface HandlerDeps {
   readonly resources: Resources
@@ -28,15 +33,15 @@ export interface HandlerDeps {
   readonly now: () => number
 }
 
-const bookmarkMs = 60_000
-/** As the Kubernetes default: between half an hour and an hour, so that watches do not all end at once. */
-const minWatchMs = 1_800_000
-
 export class ApiHandler {
   readonly #deps: HandlerDeps
+  readonly #openApi: OpenApiDocuments
+  readonly #health: HealthChecks
 
   constructor(deps: HandlerDeps) {
     this.#deps = deps
+    this.#openApi = new OpenApiDocuments(deps.version)
+    this.#health = healthChecks(deps.notReady, deps.closing)
   }
 
   /** Answers one request; never rejects. */
@@ -47,36 +52,38 @@ export class ApiHandler {
       const url = new URL(request.url ?? '/', 'https://culvert.invalid')
       await this.#answer(request, response, url, AbortSignal.any([gone.signal, this.#deps.closing]))
     } catch (error: unknown) {
-      this.#fail(request, response, error)
+      await this.#fail(request, response, error)
     }
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, url: URL, signal: AbortSignal): Promise<void> {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET')
-    const open = this.#openAnswer(url.pathname)
-    if (open !== undefined) return write(request, response, open)
+    const open = this.#openAnswer(url)
+    if (open !== undefined) return writeAnswer(request, response, open)
     const caller = await this.#deps.authenticate(request)
     if (caller === undefined)
       throw new ApiError('Unauthorized', 'a bearer token is needed: `culvert kubeconfig` prints a kubeconfig with one')
+    const asked: ApiRequest = { request, url, caller, body: () => readValue(request), signal }
+    const review = reviewOf(url.pathname)
+    // whoever may read may ask what else
+    if (review !== undefined) return writeAnswer(request, response, await answerReview(review, method, asked))
     if (caller.readOnly === true && method !== 'GET') {
       throw new ApiError('Forbidden', `"${caller.name}" may read, but not ${method}`)
     }
-    const asked: ApiRequest = { request, url, caller, body: () => readValue(request), signal }
     const route = this.#route(method, url.pathname)
-    if (route !== undefined) return write(request, response, await route(asked))
+    if (route !== undefined) return writeAnswer(request, response, await route(asked))
+    const about = answerOpenApi(this.#openApi, method, url, request)
+    if (about !== undefined) return writeAnswer(request, response, about)
     const target = parsePath(url.pathname)
     if (target === undefined) throw new ApiError('NotFound', 'the server could not find the requested resource')
-    if (target.type !== 'resource') return write(request, response, discovery(target, method))
+    if (target.type !== 'resource') return writeAnswer(request, response, answerDiscovery(target, method, request))
     await this.#resource(method, asked, target, response)
   }
 
   /** Without authentication: liveness, readiness and the version. */
-  #openAnswer(path: string): ApiAnswer | undefined {
-    if (path === '/healthz' || path === '/livez') return text(200, 'ok')
-    if (path === '/version') return { status: 200, body: versionOf(this.#deps.version) }
-    if (path !== '/readyz') return undefined
-    const reason = this.#deps.notReady()
-    return reason === undefined ? text(200, 'ok') : text(503, reason)
+  #openAnswer(url: URL): ApiAnswer | undefined {
+    if (url.pathname === '/version') return { status: 200, body: versionOf(this.#deps.version) }
+    return answerHealth(this.#health, url)
   }
 
   #route(method: string, path: string): Handler | undefined {
@@ -93,28 +100,12 @@ export class ApiHandler {
   async #resource(method: string, asked: ApiRequest, target: ResourceTarget, response: ServerResponse): Promise<void> {
     const representation = negotiate(asked.request.headers.accept)
     const request: ResourceRequest = { ...asked, target, representation, nowMs: this.#deps.now() }
-    if (isWatch(request, method)) return this.#watch(request, response)
-    write(asked.request, response, await answerResource(this.#deps.resources, method, request))
+    const { resources, store } = this.#deps
+    if (isWatch(request, method)) return answerWatch(store, request, response)
+    await writeAnswer(asked.request, response, await answerResource(resources, store, method, request))
   }
 
-  async #watch(request: ResourceRequest, response: ServerResponse): Promise<void> {
-    const watch = watchRequestOf(request)
-    const seconds = wholeNumber(request.url, 'timeoutSeconds')
-    const timeoutMs =
-      seconds === undefined || seconds === 0 ? Math.round(minWatchMs * (1 + Math.random())) : seconds * 1000
-    const signal = AbortSignal.any([request.signal, AbortSignal.timeout(Math.min(timeoutMs, 2 ** 31 - 1))])
-    response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache' })
-    response.flushHeaders()
-    const present = presenter(request)
-    const send = async (event: WatchEvent): Promise<void> => {
-      if (signal.aborted || response.write(`${JSON.stringify(present(event))}\n`)) return
-      await drained(response, signal)
-    }
-    await serveWatch(this.#deps.store, watch, send, signal)
-    response.end()
-  }
-
-  #fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  async #fail(request: IncomingMessage, response: ServerResponse, error: unknown): Promise<void> {
     const failure = asApiError(error)
     if (failure.status >= 500)
       this.#deps.log.error({ err: error, method: request.method, url: request.url }, 'request failed')
@@ -123,83 +114,10 @@ export class ApiHandler {
       return
     }
     if (failure.reason === 'Unauthorized') response.setHeader('www-authenticate', 'Bearer realm="culvert"')
+    const wait = failure.details?.retryAfterSeconds
+    if (wait !== undefined) response.setHeader('retry-after', String(wait))
     // what is left of the body is not worth reading
     if (!request.complete) response.setHeader('connection', 'close')
-    write(request, response, { status: failure.status, body: failure.toStatus() })
+    await writeAnswer(request, response, { status: failure.status, body: failure.toStatus() })
   }
-}
-
-function discovery(target: Exclude<Target, ResourceTarget>, method: string): ApiAnswer {
-  if (method !== 'GET') throw new ApiError('MethodNotAllowed', `the server does not allow ${method} on discovery`)
-  if (target.type === 'core-versions') return { status: 200, body: coreVersions() }
-  if (target.type === 'groups') return { status: 200, body: apiGroups() }
-  if (target.type === 'group') return { status: 200, body: apiGroup(target.group) }
-  return { status: 200, body: apiResources(target.group, target.version) }
-}
-
-function watchRequestOf(request: ResourceRequest): WatchRequest {
-  const { target, url } = request
-  const from = wholeNumber(url, 'resourceVersion') ?? 0
-  const markInitialEnd = flag(url, 'sendInitialEvents')
-  const bookmarks = flag(url, 'allowWatchBookmarks') && !request.representation.table
-  return {
-    kind: target.kind,
-    ...(target.namespace === undefined ? {} : { namespace: target.namespace }),
-    fits: selectionOf(request),
-    // 0 and none: whatever is there comes first
-    ...(from === 0 || markInitialEnd ? {} : { fromRevision: from }),
-    markInitialEnd,
-    ...(bookmarks ? { bookmarkMs } : {}),
-  }
-}
-
-/** Events as the client asked for them: at its version, or as tables of one row. */
-function presenter(request: ResourceRequest): (event: WatchEvent) => WatchEvent {
-  let first = true
-  return (event) => {
-    if (event.type === 'ERROR') return event
-    const object = atVersion(event.object as MeshObject, request.target.apiVersion)
-    if (!request.representation.table || event.type === 'BOOKMARK') return { type: event.type, object }
-    const columns = first
-    first = false
-    return { type: event.type, object: table(request, [object], object.metadata.resourceVersion ?? '', columns) }
-  }
-}
-
-/** A client that reads slowly holds its own watch up, nobody's memory. */
-function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    response.on('drain', done)
-    signal.addEventListener('abort', done)
-  })
-}
-
-function text(status: number, body: string): ApiAnswer {
-  return { status, body, type: 'text/plain; charset=utf-8' }
-}
-
-/** Header values are ASCII without quotes inside; a client shows a few warnings, not hundreds. */
-const maxWarnings = 20
-
-function write(request: IncomingMessage, response: ServerResponse, answer: ApiAnswer): void {
-  const encoding = request.headers.accept?.includes('application/yaml') === true ? 'yaml' : 'json'
-  const encoded =
-    answer.type === undefined ? encode(answer.body, encoding) : { type: answer.type, text: String(answer.body) }
-  const warnings = (answer.warnings ?? []).slice(0, maxWarnings).map(warningHeader)
-  if (warnings.length > 0) response.setHeader('warning', warnings)
-  response.setHeader('content-type', encoded.type)
-  response.setHeader('cache-control', 'no-cache, private')
-  response.writeHead(answer.status)
-  response.end(encoded.text)
-}
-
-/** RFC 7234 §5.5, code 299, as Kubernetes sends them. */
-function warningHeader(warning: string): string {
-  const safe = warning.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')
-  return `299 - "${safe.slice(0, 500)}"`
 }

@@ -1,6 +1,7 @@
 // The paths of the Kubernetes API: what a URL path addresses. Pure; the handler dispatches on the result.
 import type { Kind } from '../../core/model/kinds/kind.ts'
 import { formatApiVersion, kinds } from '../../core/model/kinds.ts'
+import { isServed } from './discovery.ts'
 
 /** A collection (`name` absent) or one object of a kind, at the version that was asked for. */
 export interface ResourceTarget {
@@ -31,7 +32,7 @@ export function parsePath(pathname: string): Target | undefined {
   if (parts[0] !== 'apis') return undefined
   if (parts.length === 1) return { type: 'groups' }
   const group = parts[1]!
-  if (!kinds.some((kind) => kind.group === group && group !== '')) return undefined
+  if (group === '' || !isServed(group)) return undefined
   return parts.length === 2 ? { type: 'group', group } : parseGroup(group, parts[2]!, parts.slice(3))
 }
 
@@ -47,7 +48,7 @@ function decode(pathname: string): readonly string[] | undefined {
 }
 
 function parseGroup(group: string, version: string, rest: readonly string[]): Target | undefined {
-  if (!kinds.some((kind) => kind.group === group && kind.versions.includes(version))) return undefined
+  if (!isServed(group, version)) return undefined
   if (rest.length === 0) return { type: 'resources', group, version }
   const inNamespace = rest[0] === 'namespaces' && rest.length >= 3 && !(rest.length === 3 && rest[2] === 'status')
   return inNamespace

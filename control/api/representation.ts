@@ -4,30 +4,39 @@ import { stringify } from 'yaml'
 import { isObject } from '../../core/model/field-check.ts'
 import type { Column, Kind } from '../../core/model/kinds/kind.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
+import { acceptedTypes, isJson, isYaml } from './accept.ts'
 import { ApiError } from './errors.ts'
 
+/** Objects as they are, rows of a table, or their metadata alone (`meta.k8s.io` Table and PartialObjectMetadata). */
 export interface Representation {
   readonly encoding: 'json' | 'yaml'
   readonly table: boolean
+  readonly partial: boolean
+  /** Of Table and PartialObjectMetadata. */
+  readonly metaVersion: 'v1' | 'v1beta1'
 }
+
+const partials = ['partialobjectmetadata', 'partialobjectmetadatalist']
 
 /** The first acceptable of the Accept header's media types. Throws NotAcceptable where there is none. */
 export function negotiate(accept: string | undefined): Representation {
-  const wanted = (accept ?? '*/*').split(',').map((entry) =>
-    entry
-      .trim()
-      .toLowerCase()
-      .split(/\s*;\s*/),
-  )
-  for (const [type, ...parameters] of wanted) {
-    const as = parameters.find((parameter) => parameter.startsWith('as='))
-    const plain = as === undefined
-    if (type === 'application/json' && as === 'as=table') return { encoding: 'json', table: true }
-    if (!plain) continue
-    if (type === 'application/yaml') return { encoding: 'yaml', table: false }
-    if (['application/json', 'application/*', '*/*', ''].includes(type ?? '')) return { encoding: 'json', table: false }
+  for (const range of acceptedTypes(accept)) {
+    if (!isJson(range) && !isYaml(range)) continue
+    const encoding = isYaml(range) ? 'yaml' : 'json'
+    const { as, g = 'meta.k8s.io', v = 'v1' } = range.parameters
+    if (as === undefined) return { encoding, table: false, partial: false, metaVersion: 'v1' }
+    if (g !== 'meta.k8s.io' || (v !== 'v1' && v !== 'v1beta1')) continue
+    if (as.toLowerCase() === 'table') return { encoding, table: true, partial: false, metaVersion: v }
+    if (partials.includes(as.toLowerCase())) return { encoding, table: false, partial: true, metaVersion: v }
   }
-  throw new ApiError('NotAcceptable', 'only application/json and application/yaml can be returned')
+  const accepted = 'application/json, application/yaml'
+  throw new ApiError('NotAcceptable', `only the following media types are accepted: ${accepted}`)
+}
+
+/** Of answers that have one form only, errors among them. */
+export function prefersYaml(accept: string | undefined): boolean {
+  const first = acceptedTypes(accept).find((range) => isJson(range) || isYaml(range))
+  return first !== undefined && isYaml(first)
 }
 
 export function encode(
@@ -44,14 +53,32 @@ export function atVersion(object: MeshObject, apiVersion: string): MeshObject {
   return object.apiVersion === apiVersion ? object : { ...object, apiVersion }
 }
 
-export function listOf(kind: Kind, apiVersion: string, items: readonly MeshObject[], revision: number): object {
+/** `meta.k8s.io PartialObjectMetadata`: what garbage collectors and other readers of metadata ask for. */
+export function partialOf(object: MeshObject, metaVersion: string): object {
+  return { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${metaVersion}`, metadata: object.metadata }
+}
+
+/** Where a list stands (`metav1.ListMeta`). */
+export interface ListPosition {
+  readonly resourceVersion: string
+  readonly continue?: string
+  readonly remainingItemCount?: number
+}
+
+export function listOf(kind: Kind, apiVersion: string, items: readonly MeshObject[], metadata: ListPosition): object {
   const objects = items.map((object) => atVersion(object, apiVersion))
-  return { kind: `${kind.kind}List`, apiVersion, metadata: { resourceVersion: String(revision) }, items: objects }
+  return { kind: `${kind.kind}List`, apiVersion, metadata, items: objects }
+}
+
+export function partialListOf(items: readonly MeshObject[], metaVersion: string, metadata: ListPosition): object {
+  const objects = items.map((object) => partialOf(object, metaVersion))
+  return { kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${metaVersion}`, metadata, items: objects }
 }
 
 export interface TableOptions {
   readonly apiVersion: string
-  readonly resourceVersion: string
+  readonly metaVersion: string
+  readonly position: ListPosition
   /** What a row carries of its object (`includeObject`). */
   readonly include: 'None' | 'Metadata' | 'Object'
   readonly nowMs: number
@@ -72,8 +99,8 @@ export function tableOf(kind: Kind, objects: readonly MeshObject[], options: Tab
   }))
   return {
     kind: 'Table',
-    apiVersion: 'meta.k8s.io/v1',
-    metadata: { resourceVersion: options.resourceVersion },
+    apiVersion: `meta.k8s.io/${options.metaVersion}`,
+    metadata: options.position,
     columnDefinitions: options.columns ? [name, ...others] : [],
     rows: objects.map((object) => rowOf(kind, object, options)),
   }
@@ -82,9 +109,8 @@ export function tableOf(kind: Kind, objects: readonly MeshObject[], options: Tab
 function rowOf(kind: Kind, object: MeshObject, options: TableOptions): object {
   const cells = [object.metadata.name, ...kind.columns.map((column) => cellOf(column, object, options.nowMs))]
   if (options.include === 'None') return { cells }
-  const full = atVersion(object, options.apiVersion)
-  const partial = { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata }
-  return { cells, object: options.include === 'Object' ? full : partial }
+  const whole = options.include === 'Object'
+  return { cells, object: whole ? atVersion(object, options.apiVersion) : partialOf(object, options.metaVersion) }
 }
 
 function cellOf(column: Column, object: MeshObject, nowMs: number): string {

@@ -25,8 +25,9 @@ export interface ApiAnswer {
   readonly body: unknown
   /** Texts for Warning headers. */
   readonly warnings?: readonly string[]
-  /** Sent as it is with this content type, instead of an encoded body. */
+  /** Content type; a body that is a string or a Buffer is then sent as it is. */
   readonly type?: string
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export type Handler = (request: ApiRequest) => Promise<ApiAnswer>

@@ -19,6 +19,15 @@ import {
   updatedObject,
 } from './admission.ts'
 import { ClaimIndex } from './claims.ts'
+import {
+  checkFinalizers,
+  type Deleted,
+  type DeletionOptions,
+  isDeleting,
+  isFinished,
+  markedForDeletion,
+  terminatingNamespace,
+} from './deletion.ts'
 import { ApiError, alreadyExists, invalid, notFound } from './errors.ts'
 import { everything, type Predicate } from './selectors.ts'
 
@@ -28,6 +37,8 @@ export interface ResourcesDeps {
   readonly allocate: (service: MeshObject) => Promise<MeshObject>
   /** Namespaces that cannot be deleted. */
   readonly protectedNamespaces?: readonly string[]
+  /** Kept up to date by whoever follows the store; without it, this process is the only one that writes. */
+  readonly claims?: ClaimIndex
   readonly now?: () => number
 }
 
@@ -61,7 +72,7 @@ export class Resources {
   constructor(deps: ResourcesDeps) {
     this.#deps = deps
     this.#store = deps.store
-    this.#claims = new ClaimIndex(deps.store)
+    this.#claims = deps.claims ?? new ClaimIndex(deps.store)
   }
 
   /** Throws NotFound. */
@@ -144,23 +155,30 @@ export class Resources {
     })
   }
 
-  /** A Namespace goes with everything in it. Throws NotFound, Forbidden (protected namespaces), Conflict. */
-  delete(kind: Kind, namespace: string, name: string, options: WriteOptions & { preconditions?: Preconditions } = {}) {
+  /**
+   * Deletes the object, or marks it where finalizers hold it (the garbage collector empties namespaces and follows owners). Throws
+   * NotFound, Forbidden (protected namespaces), Conflict.
+   */
+  delete(kind: Kind, namespace: string, name: string, options: DeletionOptions = {}): Promise<Deleted> {
     return this.#exclusive(async () => {
       const stored = await this.#stored(kind, namespace, name)
       checkPreconditions(kind, stored.object, options.preconditions ?? {})
-      if (kind.kind === 'Namespace') await this.#emptyNamespace(name, options)
-      if (options.dryRun !== true) await this.#remove(stored)
-      return stored.object
+      if (kind.kind === namespaceKind.kind && kind.group === '') this.#checkProtected(name)
+      const marked = markedForDeletion(stored.object, options, this.#timestamp())
+      const gone = isFinished(marked)
+      if (options.dryRun === true) return { object: gone ? stored.object : marked, gone }
+      if (gone) return { object: await this.#remove(stored), gone }
+      if (isSame(stored.object, marked)) return { object: stored.object, gone }
+      return { object: (await this.#store.update(stored.key, marked, stored.revision)).object, gone }
     })
   }
 
-  /** Deletes what fits, one by one; returns what was deleted. */
-  async deleteAll(kind: Kind, namespace: string | undefined, fits: Predicate, options: WriteOptions = {}) {
+  /** Deletes these one by one; returns what was deleted. */
+  async deleteAll(kind: Kind, objects: readonly MeshObject[], options: DeletionOptions = {}) {
     const deleted: MeshObject[] = []
-    for (const { metadata } of (await this.list(kind, namespace, fits)).items) {
+    for (const { metadata } of objects) {
       try {
-        deleted.push(await this.delete(kind, metadata.namespace ?? '', metadata.name, options))
+        deleted.push((await this.delete(kind, metadata.namespace ?? '', metadata.name, options)).object)
       } catch (error: unknown) {
         // somebody else was quicker
         if (!(error instanceof ApiError && error.reason === 'NotFound')) throw error
@@ -169,20 +187,37 @@ export class Resources {
     return deleted
   }
 
+  /**
+   * Lets the garbage collector take finalizers and owners away, without looking at the rest of the object; undefined leaves it. The
+   * object goes where nothing holds it any more. Throws NotFound.
+   */
+  release(key: ObjectKey, change: (old: MeshObject) => MeshObject | undefined): Promise<void> {
+    return this.#exclusive(async () => {
+      const stored = await this.#store.get(key)
+      const changed = stored === undefined ? undefined : change(stored.object)
+      if (stored === undefined || changed === undefined) return
+      if (isFinished(changed)) await this.#remove(stored)
+      else if (!isSame(stored.object, changed)) await this.#store.update(key, changed, stored.revision)
+    })
+  }
+
   async #create(input: MeshObject, options: WriteOptions): Promise<Written> {
     const kind = checked(input)
     const named = { ...input, metadata: { ...input.metadata, name: nameFor(input, this.#birth()) } }
     const { namespace = '', name } = named.metadata
     if (kind.namespaced && namespace === '')
       throw new ApiError('BadRequest', `${kind.kind} "${name}" needs a namespace`)
-    if (kind.namespaced) await this.#stored(namespaceKind, '', namespace)
+    if (kind.namespaced) {
+      const home = await this.#stored(namespaceKind, '', namespace)
+      if (isDeleting(home.object)) throw terminatingNamespace(kind, name, namespace)
+    }
     const key = keyFor(kind, namespace, name)
     if ((await this.#store.get(key)) !== undefined) throw alreadyExists(kind, name)
     const object = await this.#placed(kind, newObject(named, kind, this.#birth()), options)
     const warnings = warningsOf(object)
     if (options.dryRun === true) return { object, warnings }
     const stored = await this.#store.create(key, object)
-    this.#claims.changed(undefined, stored.object)
+    this.#claims.put(stored)
     return { object: stored.object, warnings }
   }
 
@@ -195,13 +230,19 @@ export class Resources {
     const kind = checked(input)
     checkPreconditions(kind, old, preconditionsOf(input))
     const updated = updatedObject(old, input)
+    checkFinalizers(kind, old, updated)
     const immutable = immutableProblems(old, updated)
     if (immutable.length > 0) throw invalid(kind, old.metadata.name, immutable)
     const object = await this.#placed(kind, updated, options)
     const warnings = warningsOf(object)
     if (isSame(old, object) || options.dryRun === true) return { object: isSame(old, object) ? old : object, warnings }
-    const stored = await this.#store.update(keyOf(kind, old), object, Number(old.metadata.resourceVersion))
-    this.#claims.changed(old, stored.object)
+    const revision = Number(old.metadata.resourceVersion)
+    if (isFinished(object)) {
+      await this.#remove({ key: keyOf(kind, old), object: old, revision })
+      return { object, warnings }
+    }
+    const stored = await this.#store.update(keyOf(kind, old), object, revision)
+    this.#claims.put(stored)
     return { object: stored.object, warnings }
   }
 
@@ -213,17 +254,13 @@ export class Resources {
     return allocates ? this.#deps.allocate(object) : object
   }
 
-  async #emptyNamespace(namespace: string, options: WriteOptions): Promise<void> {
-    if (this.#deps.protectedNamespaces?.includes(namespace) === true) {
-      throw new ApiError('Forbidden', `namespaces "${namespace}" is forbidden: this namespace may not be deleted`)
-    }
-    if (options.dryRun === true) return
-    for (const stored of (await this.#store.list({ namespace })).items) await this.#remove(stored)
+  #checkProtected(namespace: string): void {
+    if (this.#deps.protectedNamespaces?.includes(namespace) !== true) return
+    throw new ApiError('Forbidden', `namespaces "${namespace}" is forbidden: this namespace may not be deleted`)
   }
 
-  async #remove(stored: StoredObject): Promise<void> {
-    await this.#store.delete(stored.key, stored.revision)
-    this.#claims.changed(stored.object, undefined)
+  async #remove(stored: StoredObject): Promise<MeshObject> {
+    return (await this.#store.delete(stored.key, stored.revision)).object
   }
 
   async #stored(kind: Kind, namespace: string, name: string): Promise<StoredObject> {

@@ -1,17 +1,21 @@
-// Label and field selectors of list, watch and delete: text to a predicate. Throws ApiError BadRequest for what it cannot read.
+// Label selectors of list, watch and delete, joined with field selectors: text to a predicate. Throws ApiError BadRequest for
+// what it cannot read.
 
 import { labelValue, qualifiedName } from '../../core/model/fields/rules.ts'
+import type { Kind } from '../../core/model/kinds/kind.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { ApiError } from './errors.ts'
+import { parseFieldSelector } from './field-selectors.ts'
 
 export type Predicate = (object: MeshObject) => boolean
 
 export const everything: Predicate = () => true
 
 /** Objects that fit both selectors; absent or empty ones fit everything. */
-export function parseSelectors(labels: string | null, fields: string | null): Predicate {
-  const byLabel = parseLabelSelector(labels ?? '')
-  const byField = parseFieldSelector(fields ?? '')
+export function parseSelectors(labels: string, fields: string, kind: Kind): Predicate {
+  const byLabel = parseLabelSelector(labels)
+  if (fields.trim() === '') return byLabel
+  const byField = parseFieldSelector(fields, kind)
   return (object) => byLabel(object) && byField(object)
 }
 
@@ -79,25 +83,4 @@ function checkedValue(value: string, text: string): string {
 
 function unreadable(text: string): ApiError {
   return new ApiError('BadRequest', `unable to parse the label selector requirement "${text.trim()}"`)
-}
-
-const selectableFields: Readonly<Record<string, (object: MeshObject) => string>> = {
-  'metadata.name': (object) => object.metadata.name,
-  'metadata.namespace': (object) => object.metadata.namespace ?? '',
-}
-
-/** `metadata.name=x,metadata.namespace!=y`. */
-export function parseFieldSelector(text: string): Predicate {
-  if (text.trim() === '') return everything
-  const terms = text.split(',').map((term): Predicate => {
-    const match = /^\s*([^\s!=]+?)\s*(==|=|!=)\s*(.*?)\s*$/.exec(term)
-    const read = match === null || !Object.hasOwn(selectableFields, match[1]!) ? undefined : selectableFields[match[1]!]
-    if (read === undefined) {
-      const known = Object.keys(selectableFields).join(', ')
-      throw new ApiError('BadRequest', `field selector "${term.trim()}" is not supported; supported fields: ${known}`)
-    }
-    const value = match![3]!
-    return match![2] === '!=' ? (object) => read(object) !== value : (object) => read(object) === value
-  })
-  return (object) => terms.every((term) => term(object))
 }

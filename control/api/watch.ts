@@ -19,6 +19,8 @@ export interface WatchRequest {
   readonly fits: Predicate
   /** Absent: everything that is there comes first, as ADDED. */
   readonly fromRevision?: number
+  /** Not even then: only what comes (`sendInitialEvents=false`). */
+  readonly skipInitial?: boolean
   /** A bookmark after what was there first (`sendInitialEvents`). */
   readonly markInitialEnd: boolean
   readonly bookmarkMs?: number
@@ -58,6 +60,7 @@ async function sendInitial(store: Store, request: WatchRequest, send: Send): Pro
   const { group, kind } = request.kind
   const scope = request.namespace === undefined ? {} : { namespace: request.namespace }
   const { items, revision } = await store.list({ group, kind, ...scope })
+  if (request.skipInitial === true) return revision
   for (const { object } of items) if (request.fits(object)) await send({ type: 'ADDED', object })
   if (request.markInitialEnd) await send(bookmark(request.kind, revision, { 'k8s.io/initial-events-end': 'true' }))
   return revision

@@ -11,12 +11,14 @@ import { asMeshError, MeshError } from '../../core/base/errors.ts'
 import { FeedConnection, maxAgentMessageBytes } from '../../core/feed/connection.ts'
 import type { AgentMessage, ControlMessage } from '../../core/feed/messages.ts'
 import { parseAgentMessage } from '../../core/feed/parse.ts'
+import type { ExplainQuestion, LiveView } from '../../core/model/explanation.ts'
 import { canonicalAddress, type SocketAddress } from '../../core/net/address.ts'
 import { NetworkNamespace, tcpListener } from '../../core/net/sys.ts'
 import type { ServerCertificate, ServerKeyPair } from '../ca/server-certificate.ts'
 import type { HostRecord } from '../hosts.ts'
 import { handleJoin, type JoinDeps } from './join.ts'
 import { type HostPeer, hostPeer } from './peer.ts'
+import { Reconnects } from './reconnects.ts'
 import { FeedSession, type SessionDeps, type SessionStatus } from './session.ts'
 
 const handshakeMs = 10_000
@@ -38,6 +40,7 @@ export class FeedServer {
   readonly #sockets: WebSocketServer
   readonly #sessions = new Map<string, { readonly session: FeedSession; readonly serial: string }>()
   readonly #ending = new Set<Promise<void>>()
+  readonly #reconnects = new Reconnects()
   #closing = false
 
   private constructor(options: FeedServerOptions) {
@@ -106,6 +109,13 @@ export class FeedServer {
     }
   }
 
+  /** What the daemon of a host would do. Rejects with FEED_CLOSED where the host is away, else as FeedSession.explain. */
+  async explain(host: string, question: ExplainQuestion, signal: AbortSignal): Promise<LiveView> {
+    const connected = this.#sessions.get(host)
+    if (connected === undefined) throw new MeshError('FEED_CLOSED', 'it is not connected to this control plane')
+    return await connected.session.explain(question, signal)
+  }
+
   async close(): Promise<void> {
     this.#closing = true
     for (const socket of this.#sockets.clients) {
@@ -144,6 +154,10 @@ export class FeedServer {
     try {
       if (request.url !== '/v1/feed') return answerUpgrade(socket, '404 Not Found', 'no such feed')
       const peer = hostPeer(socket as TLSSocket, this.#options.authority.trustDomain)
+      if (!this.#reconnects.admit(peer.host, performance.now())) {
+        this.#options.log.warn({ host: peer.host }, 'a host connects too often')
+        return answerUpgrade(socket, '429 Too Many Requests', 'this host connects too often')
+      }
       const record = await this.#options.hosts.authenticate(peer.host, peer.serial)
       if (this.#closing || socket.destroyed) return abandon()
       socket.off('error', abandon)

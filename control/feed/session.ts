@@ -3,9 +3,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import { asMeshError, errorCodes, MeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
+import { Asked } from '../../core/feed/asked.ts'
 import type { FeedConnection } from '../../core/feed/connection.ts'
 import type { AgentMessage, ControlMessage, WorkloadReport } from '../../core/feed/messages.ts'
+import { packedFeature } from '../../core/feed/packing.ts'
 import { parseIdentity } from '../../core/identity/spiffe.ts'
+import type { ExplainQuestion, LiveView } from '../../core/model/explanation.ts'
 import type { RefusedResource } from '../../core/model/types.ts'
 import type { Authority } from '../ca/authority.ts'
 import type { HostRecord, Hosts } from '../hosts.ts'
@@ -21,6 +24,8 @@ const maxBufferedBytes = 1024 * 1024
 const maxQueuedMessages = 1024
 /** Characters; one message is always taken. */
 const maxQueuedSize = 64 * 1024 * 1024
+/** How long `explain --live` waits for a host. */
+const agentAnswerMs = 5_000
 const longestTimerMs = 2 ** 31 - 1
 /** An agent that comes from another replica may be ahead of this one, for this long. */
 const catchUpMs = 2000
@@ -65,6 +70,8 @@ export class FeedSession {
   readonly #host: HostRecord
   readonly #connection: FeedConnection<AgentMessage, ControlMessage>
   readonly #serial = new Serial()
+  readonly #asked = new Asked('the agent', agentAnswerMs)
+  readonly #gone = new AbortController()
   readonly #connectedAt = Date.now()
   readonly #stopFollowing: () => void
   readonly #certificateEnds: number
@@ -74,7 +81,7 @@ export class FeedSession {
   #queuedSize = 0
   #refused = false
   #build = ''
-  #packs = false
+  #features: readonly string[] = []
   #writing = false
   #acked: { readonly version: number; readonly refused: readonly RefusedResource[] } = { version: 0, refused: [] }
   #placement: Placement = { accepted: [], refused: [] }
@@ -109,9 +116,19 @@ export class FeedSession {
     this.#connection.close(error.message, 1000)
   }
 
+  /** What the host's daemon would do. Rejects with FEED_PROTOCOL for an agent that cannot be asked, ABORTED for a silent one. */
+  async explain(question: ExplainQuestion, signal: AbortSignal): Promise<LiveView> {
+    if (!this.#features.includes('explain')) {
+      throw new MeshError('FEED_PROTOCOL', 'the agent is of an older version, which cannot be asked')
+    }
+    const either = AbortSignal.any([signal, this.#gone.signal])
+    return await this.#asked.ask(question, (message) => this.#connection.send(message), either)
+  }
+
   /** The connection ended. Resolves once what the agent had said before is dealt with. */
   async ended(): Promise<void> {
     clearTimeout(this.#expiry)
+    this.#gone.abort()
     this.#stopFollowing()
     await this.#serial.idle()
     this.#deps.acknowledged()
@@ -160,6 +177,9 @@ export class FeedSession {
         return this.#ack(message)
       case 'csr':
         return this.#csr(message)
+      case 'explained':
+      case 'explain-failed':
+        return this.#asked.settle(message)
       case 'bye':
         this.#connection.close('bye', 1000)
     }
@@ -175,7 +195,7 @@ export class FeedSession {
       )
     }
     this.#build = message.build
-    this.#packs = message.packs === true
+    this.#features = message.features ?? []
     await publisher.ready
     const { trustDomain, bundle } = authority
     const controls = this.#deps.feeds()
@@ -220,7 +240,7 @@ export class FeedSession {
   #send(delta: EncodedDelta): void {
     this.#phase = { kind: 'following', epoch: delta.epoch, sentVersion: delta.version }
     this.#writing = true
-    const packed = this.#packs ? delta.packed : undefined
+    const packed = this.#features.includes(packedFeature) ? delta.packed : undefined
     this.#connection.sendEncoded(packed ?? delta.text, packed !== undefined, () => this.#drained())
     if (this.#connection.bufferedBytes <= maxBufferedBytes) this.#drained()
   }

@@ -3,8 +3,8 @@ import { pack, packFromBytes } from '../../core/feed/packing.ts'
 import type { CompiledDelta } from '../../core/model/types.ts'
 import type { DeltaLog } from './delta-log.ts'
 
-/** The full state of an earlier version serves as long as this share of it is still current. */
-const currentShare = 0.9
+/** The full state of an earlier version serves until this share of it has changed. */
+const staleShare = 0.1
 /** Hosts that fall behind hold few different versions. */
 const deltasKept = 64
 
@@ -67,6 +67,6 @@ export class EncodedDeltas {
 
   #isCurrentEnough(full: EncodedDelta): boolean {
     if (this.#log.since(full.version) === undefined) return false
-    return this.#log.changesSince(full.version) <= (1 - currentShare) * full.resources
+    return this.#log.changesSince(full.version) <= staleShare * full.resources
   }
 }

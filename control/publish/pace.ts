@@ -9,7 +9,7 @@ export interface PaceOptions {
   readonly longestPauseMs: number
 }
 
-const defaults: PaceOptions = { settleMs: 3, firstPauseMs: 20, longestPauseMs: 150 }
+const defaults: PaceOptions = { settleMs: 3, firstPauseMs: 20, longestPauseMs: 100 }
 
 /** Times are milliseconds of one monotonic clock. */
 export class Pace {

@@ -31,6 +31,11 @@ export interface CallOptions {
 
 const defaultAttemptMs = 3000
 const defaultDeadlineMs = 12_000
+interface Status {
+  readonly header?: { readonly cluster_id?: string }
+  readonly version?: string
+}
+
 const pauses = { baseMs: 50, maxMs: 1000 }
 
 export class EtcdClient {
@@ -41,12 +46,24 @@ export class EtcdClient {
   #member: number
   #token: string | undefined
   #clusterId: string | undefined
+  /** Members of the cluster for sure: they have not failed since they said so. */
+  readonly #known = new Set<number>()
 
   constructor(options: EtcdClientOptions) {
     if (options.endpoints.length === 0) throw new MeshError('CONFIG_INVALID', 'etcd needs an endpoint at least')
     this.#options = options
     this.#transport = new EtcdTransport(options.tls)
     this.#member = Math.floor(Math.random() * options.endpoints.length)
+  }
+
+  /** Throws STORE_FAILED where no member answers, or one that does is too old or of another cluster. */
+  async start(): Promise<void> {
+    await this.call('/maintenance/status', {})
+    const signal = deadline(this.#options.attemptMs ?? defaultAttemptMs, this.#closing.signal)
+    const members = this.#options.endpoints.map((_, member) => this.#identify(member, signal))
+    for (const result of await Promise.allSettled(members)) {
+      if (result.status === 'rejected' && result.reason instanceof MeshError) throw result.reason
+    }
   }
 
   get closing(): AbortSignal {
@@ -85,7 +102,7 @@ export class EtcdClient {
     this.#checkOpen()
     const member = this.#member
     const until = deadline(this.#options.attemptMs ?? defaultAttemptMs, signal)
-    const token = await this.#authenticated(member, until)
+    const token = await this.#admitted(member, until)
     const endpoint = this.#endpoint(member)
     const request = { endpoint, path: `/v3${path}`, body, signal, ...(token === undefined ? {} : { token }) }
     return { member, messages: this.#transport.stream(request) }
@@ -122,22 +139,41 @@ export class EtcdClient {
 
   async #attempt<T>(member: number, path: string, body: object, until: AbortSignal): Promise<T> {
     const signal = deadline(this.#options.attemptMs ?? defaultAttemptMs, until)
-    const token = await this.#authenticated(member, signal)
+    const token = await this.#admitted(member, signal)
     const endpoint = this.#endpoint(member)
     const request = { endpoint, path: `/v3${path}`, body, signal, ...(token === undefined ? {} : { token }) }
-    const answer = (await this.#transport.call(request)) as T & { header?: { cluster_id?: string } }
-    this.#checkCluster(answer.header?.cluster_id, endpoint)
-    return answer
+    return (await this.#transport.call(request)) as T
+  }
+
+  /** Before anything is said to a member: that it belongs to the cluster, and the token for it. */
+  async #admitted(member: number, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      if (!this.#known.has(member)) await this.#identify(member, signal)
+      return await this.#authenticated(member, signal)
+    } catch (error: unknown) {
+      if (!(error instanceof EtcdFault)) throw error
+      // what the caller wants to say has not been sent yet
+      const { message, grpcCode } = error
+      throw new EtcdFault(message, { sent: false, cause: error, ...(grpcCode === undefined ? {} : { grpcCode }) })
+    }
   }
 
   /** Writing to two clusters in turn would lose writes on both. */
-  #checkCluster(clusterId: string | undefined, endpoint: URL): void {
-    if (clusterId === undefined || clusterId === this.#clusterId) return
-    if (this.#clusterId !== undefined) {
-      const message = `etcd at ${endpoint.host} belongs to another cluster than the other endpoints: remove it from them`
-      throw new MeshError('STORE_FAILED', message)
+  async #identify(member: number, signal: AbortSignal): Promise<void> {
+    const endpoint = this.#endpoint(member)
+    const request = { endpoint, path: '/v3/maintenance/status', body: {}, signal }
+    const { header, version = '0' } = (await this.#transport.call(request)) as Status
+    const [major = 0, minor = 0] = version.split('.').map(Number)
+    if (major < 3 || (major === 3 && minor < 4)) {
+      const text = `etcd ${version} at ${endpoint.host} is too old: 3.4 or newer is needed`
+      throw new MeshError('STORE_FAILED', text)
     }
-    this.#clusterId = clusterId
+    this.#clusterId ??= header?.cluster_id
+    if (header?.cluster_id === undefined || header.cluster_id !== this.#clusterId) {
+      const text = `etcd at ${endpoint.host} belongs to another cluster than the other endpoints: take it out of them`
+      throw new MeshError('STORE_FAILED', text)
+    }
+    this.#known.add(member)
   }
 
   async #authenticated(member: number, signal: AbortSignal): Promise<string | undefined> {
@@ -146,15 +182,8 @@ export class EtcdClient {
     if (this.#token !== undefined) return this.#token
     const body = { name: user, password: password ?? '' }
     const request = { endpoint: this.#endpoint(member), path: '/v3/auth/authenticate', body, signal }
-    try {
-      const { token } = (await this.#transport.call(request)) as { token?: string }
-      this.#token = token
-    } catch (error: unknown) {
-      // the call itself has not been sent yet
-      if (!(error instanceof EtcdFault)) throw error
-      const { message, grpcCode } = error
-      throw new EtcdFault(message, { sent: false, cause: error, ...(grpcCode === undefined ? {} : { grpcCode }) })
-    }
+    const { token } = (await this.#transport.call(request)) as { token?: string }
+    this.#token = token
     return this.#token
   }
 
@@ -163,6 +192,7 @@ export class EtcdClient {
     if (verdict.do === 'fail') throw verdict.error
     if (verdict.do === 'authenticate') this.#token = undefined
     if (verdict.do === 'authenticate' && attempt === 0) return
+    this.#known.delete(member)
     if (this.#member === member) this.#member = (member + 1) % this.#options.endpoints.length
   }
 

@@ -30,11 +30,7 @@ const maxRounds = 200
 export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   const client = new EtcdClient(options)
   try {
-    const { version = '0' } = await client.call<{ version?: string }>('/maintenance/status', {})
-    const [major = 0, minor = 0] = version.split('.').map(Number)
-    if (major < 3 || (major === 3 && minor < 4)) {
-      throw new MeshError('STORE_FAILED', `etcd ${version} is too old: 3.4 or newer is needed`)
-    }
+    await client.start()
     const store = new EtcdStore(client, options)
     await store.list({}, { limit: 1 })
     return store

@@ -36,17 +36,23 @@ export function authorize(snapshot: Snapshot, connection: InboundConnection): Ve
   return dryRun === undefined ? verdict : { ...verdict, dryRun }
 }
 
+/** The mode of PeerAuthentication for one port of a workload. */
+export function peerAuthenticationAt({ peerAuthentication }: Workload, port: number): 'STRICT' | 'PERMISSIVE' {
+  const { mode, ports } = peerAuthentication
+  const exception = String(port)
+  return (Object.hasOwn(ports, exception) ? ports[exception] : undefined) ?? mode
+}
+
 function strictVerdict({ identity, destinationPort, workload }: InboundConnection): Verdict | undefined {
   if (identity !== undefined) return undefined
-  const { mode, ports, source } = workload.peerAuthentication
-  const exception = String(destinationPort)
-  const inForce = Object.hasOwn(ports, exception) ? ports[exception] : mode
-  if (inForce === 'PERMISSIVE') return undefined
+  if (peerAuthenticationAt(workload, destinationPort) === 'PERMISSIVE') return undefined
+  const { source } = workload.peerAuthentication
   const reason = 'mTLS is STRICT and the connection is plaintext: is the caller enrolled in the mesh?'
   return { allowed: false, policy: `PeerAuthentication ${source ?? workload.namespace}`, reason }
 }
 
-function subjectOf(connection: InboundConnection): PolicySubject {
+/** What policies look at of a connection. */
+export function subjectOf(connection: InboundConnection): PolicySubject {
   const { identity, sourceAddress, destinationAddress, destinationPort } = connection
   return {
     principal: identity === undefined ? '' : principalText(identity),

@@ -1,4 +1,5 @@
-// Which endpoint of a service serves a connection: healthy, has the port, at random by weight. Pure; used by route.ts.
+// Which endpoint of a service serves a connection: healthy, has the port, at random by weight. Pure; used by route.ts
+// and, for all endpoints at once, by `explain`.
 
 import type { Workload } from '../model/types.ts'
 import type { AddressFamily, SocketAddress } from '../net/address.ts'
@@ -60,15 +61,57 @@ function remembered(members: readonly Workload[], request: BalanceRequest): Cand
   return candidates
 }
 
-function endpointOf(workload: Workload, { service, port, family }: BalanceRequest): Endpoint | undefined {
-  if (workload.health !== 'healthy') return undefined
+function endpointOf(workload: Workload, request: BalanceRequest): Endpoint | undefined {
+  const found = consider(workload, request)
+  return typeof found === 'string' ? undefined : found
+}
+
+/** The endpoint, or why the workload cannot be one. */
+function consider(workload: Workload, { service, port, family }: BalanceRequest): Endpoint | string {
+  if (workload.health !== 'healthy') return 'it is not healthy'
   const membership = workload.services.find((candidate) => candidate.service === service)
   const key = String(port)
   const targetPort =
     membership !== undefined && Object.hasOwn(membership.ports, key) ? membership.ports[key] : undefined
   const address = workload.addresses.find((each) => familyOf(each) === family) ?? workload.addresses[0]
-  if (targetPort === undefined || address === undefined) return undefined
+  if (targetPort === undefined) return `it has no port for port ${port} of the service`
+  if (address === undefined) return 'it has no address'
   return { workload, target: { address, port: targetPort } }
+}
+
+export interface Share {
+  readonly endpoint: Endpoint
+  /** Of the connections, in (0, 1]. */
+  readonly share: number
+  /** A value of `random` for which `pickEndpoint` picks this endpoint. */
+  readonly draw: number
+}
+
+/** All that `pickEndpoint` may pick, for `explain`, and the members that get nothing with the reason. */
+export function sharesOf(
+  members: readonly Workload[],
+  request: Omit<BalanceRequest, 'random'>,
+): {
+  readonly shares: readonly Share[]
+  readonly without: readonly { readonly workload: Workload; readonly because: string }[]
+} {
+  const full = { ...request, random: () => 0 }
+  const { endpoints, sums } = members.length === 0 ? { endpoints: [], sums: [] } : remembered(members, full)
+  const total = sums.at(-1) ?? 0
+  const shares = endpoints.map((endpoint, index) => {
+    const from = sums[index - 1] ?? 0
+    const weight = endpoint.workload.weight
+    if (total === 0) return { endpoint, share: 1 / endpoints.length, draw: (index + 0.5) / endpoints.length }
+    return { endpoint, share: weight / total, draw: (from + weight / 2) / total }
+  })
+  const serving = new Set(endpoints.map(({ workload }) => workload))
+  const without = members.flatMap((workload) => {
+    if (serving.has(workload)) return []
+    const found = consider(workload, full)
+    const because = typeof found === 'string' ? found : 'its weight is 0: it serves once the others have failed'
+    return [{ workload, because }]
+  })
+  return { shares, without }
 }
 
 function without({ endpoints }: Candidates, exclude: ReadonlySet<string>): Candidates {

@@ -4,11 +4,15 @@ import { EventEmitter } from 'node:events'
 import { backoff, deadline, sleep } from '../base/deadline.ts'
 import { asMeshError, type ErrorCode, errorCodes, MeshError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import type { ExplainQuestion, LiveView } from '../model/explanation.ts'
 import type { CompiledDelta, RefusedResource } from '../model/types.ts'
 import { FeedConnection } from './connection.ts'
 import { dialFeed, type FeedCredentials } from './dial.ts'
 import type { AgentMessage, ControlMessage, WorkloadReport } from './messages.ts'
+import { packedFeature } from './packing.ts'
 import { parseControlMessage } from './parse.ts'
+
+const maxReasonLength = 4096
 
 export interface ControlPlace {
   readonly host: string
@@ -27,6 +31,8 @@ export interface FeedClientOptions {
   resume(): { readonly epoch: string; readonly version: number } | undefined
   /** Snapshot.digests(), asked for only where the control plane does not know the version. */
   digests(): Readonly<Record<string, string>>
+  /** Asks the host's daemon; without it the agent does not say that it can be asked. */
+  explain?(question: ExplainQuestion): Promise<LiveView>
   readonly log: Logger
   readonly random?: () => number
   readonly timing?: Partial<FeedTiming>
@@ -206,7 +212,8 @@ export class FeedClient extends EventEmitter<FeedEvents> {
     this.#connection = connection
     const resume = this.#options.resume()
     const { host, build } = this.#options
-    connection.send({ type: 'hello', host, build, packs: true, ...(resume === undefined ? {} : { resume }) })
+    const features = this.#options.explain === undefined ? [packedFeature] : [packedFeature, 'explain']
+    connection.send({ type: 'hello', host, build, features, ...(resume === undefined ? {} : { resume }) })
     const late = setTimeout(() => {
       if (!this.#welcomed) connection.fail(new MeshError('FEED_CLOSED', 'the control plane sent no welcome in time'))
     }, this.#timing.handshakeMs)
@@ -267,6 +274,9 @@ export class FeedClient extends EventEmitter<FeedEvents> {
       case 'certificate-error':
         this.#pending.get(message.id)?.settle(remoteError(message.code, message.reason))
         return
+      case 'explain':
+        void this.#explain(message.id, message.question)
+        return
       case 'refused':
         throw remoteError(message.code, message.reason)
     }
@@ -282,6 +292,17 @@ export class FeedClient extends EventEmitter<FeedEvents> {
     this.emit('bundle', bundle)
     if (this.#report !== undefined) this.#send({ type: 'workloads', workloads: this.#report })
     for (const { message: request } of this.#pending.values()) this.#send(request)
+  }
+
+  async #explain(id: number, question: ExplainQuestion): Promise<void> {
+    try {
+      const view = await this.#options.explain?.(question)
+      if (view === undefined) throw new MeshError('FEED_PROTOCOL', 'this agent cannot be asked')
+      this.#send({ type: 'explained', id, view })
+    } catch (error: unknown) {
+      const { code, message: reason } = asMeshError(error, 'FEED_CLOSED')
+      this.#send({ type: 'explain-failed', id, code, reason: reason.slice(0, maxReasonLength) })
+    }
   }
 
   /** Replicas that were learned before and are not named any more are forgotten; configured ones never. */

@@ -1,5 +1,6 @@
 // The handoff between agent and daemon: one JSON object per line over a unix stream socket on which the agent listens.
 // The agent opens with `state` (everything) and sends changes after it; the daemon acknowledges by `seq`.
+import type { ExplainQuestion, LiveView } from '../model/explanation.ts'
 import type { CompiledDelta, RefusedResource } from '../model/types.ts'
 
 /** A workload of this host whose namespace the daemon serves. */
@@ -34,6 +35,8 @@ export type HandoffToDaemon =
   | { readonly type: 'workload-remove'; readonly seq: number; readonly uid: string }
   /** A newer daemon serves all that this one serves: stop accepting, drain, end. */
   | { readonly type: 'drain'; readonly seq: number }
+  /** Only to daemons with the feature `explain`. */
+  | { readonly type: 'explain'; readonly id: number; readonly question: ExplainQuestion }
   | { readonly type: 'certificate'; readonly id: number; readonly chain: string; readonly bundle: string }
   | {
       readonly type: 'certificate-error'
@@ -52,6 +55,8 @@ export type HandoffToAgent =
       readonly startedAt?: number
       /** It accepts nothing any more and only wants to know what its live connections may still do. */
       readonly draining?: boolean
+      /** Messages that it understands beyond those of the first version. */
+      readonly features?: readonly string[]
     }
   /** The daemon stops accepting, whoever told it to. */
   | { readonly type: 'draining' }
@@ -62,4 +67,6 @@ export type HandoffToAgent =
       /** uid → reason, for workloads whose listeners could not be opened. */
       readonly failed: Readonly<Record<string, string>>
     }
+  | { readonly type: 'explained'; readonly id: number; readonly view: LiveView }
+  | { readonly type: 'explain-failed'; readonly id: number; readonly code: string; readonly reason: string }
   | { readonly type: 'csr'; readonly id: number; readonly identity: string; readonly csr: string }

@@ -1,5 +1,6 @@
 // The feed between control plane and agent: JSON messages in WebSocket text frames over mutual TLS, port 15012.
 // One connection per host. The agent speaks first (`hello`); versions and resumption are described in docs/ARCHITECTURE.md.
+import type { ExplainQuestion, LiveView } from '../model/explanation.ts'
 import type { CompiledDelta, CompiledKey, RefusedResource } from '../model/types.ts'
 
 /** What an agent knows of one local workload. The control plane checks it against the host's grant before believing it. */
@@ -28,8 +29,8 @@ export type AgentMessage =
       readonly build: string
       /** The state that the agent holds; absent on a first start. */
       readonly resume?: { readonly epoch: string; readonly version: number }
-      /** Whether the agent takes packed messages (packing.ts). */
-      readonly packs?: boolean
+      /** What the agent understands beyond the first version of the feed: a message that it does not know ends its connection. */
+      readonly features?: readonly string[]
     }
   /** Answer to `resync`: digest of every resource held, keyed `Kind/key`, so that only differences are sent. */
   | { readonly type: 'digests'; readonly digests: Readonly<Record<string, string>> }
@@ -43,6 +44,9 @@ export type AgentMessage =
     }
   /** `identity` is the full SPIFFE URI; `csr` PEM. Identity `node` asks for renewal of the host's own certificate. */
   | { readonly type: 'csr'; readonly id: number; readonly identity: string; readonly csr: string }
+  /** Answers to `explain`. */
+  | { readonly type: 'explained'; readonly id: number; readonly view: LiveView }
+  | { readonly type: 'explain-failed'; readonly id: number; readonly code: string; readonly reason: string }
   | { readonly type: 'bye'; readonly reason: string }
 
 export type ControlMessage =
@@ -72,6 +76,8 @@ export type ControlMessage =
       readonly reason: string
       readonly retryable: boolean
     }
+  /** What would the host's daemon do? Only to agents with the feature `explain`. */
+  | { readonly type: 'explain'; readonly id: number; readonly question: ExplainQuestion }
   | { readonly type: 'refused'; readonly code: string; readonly reason: string }
 
 export type { CompiledDelta, CompiledKey, RefusedResource }

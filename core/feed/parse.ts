@@ -1,10 +1,11 @@
 // Checks what arrives on the feed and on the handoff, once, at the edge: unknown JSON becomes one of the message types or
 // FEED_PROTOCOL. Compiled resources are checked here only as {kind, key, value}: Snapshot.apply judges them one by one, so
 // that a bad one is refused alone (and fails closed) while the rest of its delta applies.
+import type { ExplainQuestion, LivePath, LiveView } from '../model/explanation.ts'
 import type { CompiledDelta, CompiledResource, RefusedResource } from '../model/types.ts'
 import type { HandoffToAgent, HandoffToDaemon, LocalWorkload } from './handoff.ts'
 import type { AgentMessage, ControlMessage, WorkloadReport } from './messages.ts'
-import { anyObject, boolean, integer, list, object, record, type Shape, tagged, text } from './shape.ts'
+import { anyObject, boolean, enumeration, integer, list, object, record, type Shape, tagged, text } from './shape.ts'
 
 const maxResources = 1_000_000
 const maxWorkloads = 10_000
@@ -50,15 +51,49 @@ const csr = { id: count, identity: text(2048, 1), csr: text(16 * 1024, 1) }
 const certificate = object({ id: count, chain: pem, bundle: pem })
 const certificateError = object({ id: count, code: text(64, 1), reason: longText, retryable: boolean })
 
+const features = list(text(64, 1), 64)
+const maxPaths = 100_000
+const verdict = enumeration('allowed', 'denied', 'unreachable', 'not-captured')
+
+const question = object(
+  { source: longText, destination: longText },
+  { namespace: name, method: longText, path: longText, headers: record(longText, 100) },
+) as Shape<ExplainQuestion>
+
+const livePath = object(
+  {
+    dial: text(128, 1),
+    target: text(128, 1),
+    verdict,
+    because: longText,
+    transport: enumeration('tunnel', 'plaintext', 'loopback', 'none'),
+  },
+  { uid: text(1024, 1), policy: longText },
+) as Shape<LivePath>
+
+const liveView = object({
+  model: object({ epoch: text(128), version: count }),
+  verdict: enumeration('allowed', 'denied', 'unreachable', 'not-captured', 'mixed'),
+  paths: list(livePath, maxPaths),
+  limits: object({ establishTimeoutMs: count, connectTimeoutMs: count, maxEndpoints: count, patienceMs: count }),
+  served: list(object({ uid: text(1024, 1) }, { certificateNotAfterMs: count }), maxWorkloads),
+}) as Shape<LiveView>
+
+const explain = object({ id: count, question })
+const explained = object({ id: count, view: liveView })
+const explainFailed = object({ id: count, code: text(64, 1), reason: longText })
+
 const agentMessage = tagged({
   hello: object(
     { host: name, build: text(256) },
-    { resume: object({ epoch: text(128, 1), version: count }), packs: boolean },
+    { resume: object({ epoch: text(128, 1), version: count }), features },
   ),
   digests: object({ digests: record(text(256, 1), maxResources) }),
   workloads: object({ workloads: list(workloadReport, maxWorkloads) }),
   ack: object({ epoch: text(128, 1), version: count, refused }),
   csr: object(csr),
+  explained,
+  'explain-failed': explainFailed,
   bye: object({ reason: longText }),
 })
 
@@ -73,6 +108,7 @@ const controlMessage = tagged({
   'workloads-result': object({ refused: list(object({ uid: text(1024, 1), reason: longText }), maxWorkloads) }),
   certificate,
   'certificate-error': certificateError,
+  explain,
   refused: object({ code: text(64, 1), reason: longText }),
 })
 
@@ -93,14 +129,17 @@ const handoffToDaemon = tagged({
   'workload-add': object({ seq: count, workload: localWorkload }),
   'workload-remove': object({ seq: count, uid: text(1024, 1) }),
   drain: object({ seq: count }),
+  explain,
   certificate,
   'certificate-error': certificateError,
 })
 
 const handoffToAgent = tagged({
-  hello: object({ build: text(256), pid: count }, { startedAt: count, draining: boolean }),
+  hello: object({ build: text(256), pid: count }, { startedAt: count, draining: boolean, features }),
   draining: object({}),
   ack: object({ seq: count, refused, failed: record(longText, maxWorkloads) }),
+  explained,
+  'explain-failed': explainFailed,
   csr: object(csr),
 })
 

@@ -34,6 +34,11 @@ export function integer(min: number, max: number): Shape<number> {
   }
 }
 
+/** One of these words. */
+export function enumeration<T extends string>(...words: readonly T[]): Shape<T> {
+  return (value, path) => words.find((word) => word === value) ?? wrong(path, `one of ${words.join(', ')}`)
+}
+
 export const boolean: Shape<boolean> = (value, path) => (typeof value === 'boolean' ? value : wrong(path, 'a boolean'))
 
 export function list<T>(item: Shape<T>, maxItems: number): Shape<readonly T[]> {

@@ -15,7 +15,8 @@ export function withDefaults(object: MeshObject): MeshObject {
   if (object.kind === 'Service') return { ...object, spec: serviceDefaults(object.spec ?? {}) }
   if (object.kind !== 'Namespace') return object
   const labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name }
-  return { ...object, metadata: { ...object.metadata, labels }, status: { ...object.status, phase: 'Active' } }
+  const spec = { finalizers: ['kubernetes'], ...object.spec }
+  return { ...object, metadata: { ...object.metadata, labels }, spec, status: { ...object.status, phase: 'Active' } }
 }
 
 function serviceDefaults(spec: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {

@@ -18,6 +18,8 @@ export interface Field<T> {
 
 /** A match with at least one condition. */
 export interface PolicyMatch {
+  /** What it was built from, for messages. */
+  readonly source: AuthorizationMatch
   readonly principals: Field<StringSet>
   readonly namespaces: Field<StringSet>
   readonly serviceAccounts: Field<ReadonlySet<string>>
@@ -70,6 +72,7 @@ function compileClause(clause: readonly AuthorizationMatch[], action: Authorizat
 
 function compileMatch(match: AuthorizationMatch): PolicyMatch {
   return {
+    source: match,
     principals: field(match.principals, match.notPrincipals, stringSet),
     namespaces: field(match.namespaces, match.notNamespaces, stringSet),
     serviceAccounts: field(match.serviceAccounts, match.notServiceAccounts, (values) => new Set(values)),

@@ -10,8 +10,23 @@ export interface ObjectMeta {
   readonly creationTimestamp?: string
   readonly labels?: Readonly<Record<string, string>>
   readonly annotations?: Readonly<Record<string, string>>
+  /** RFC 3339; set where the object is deleted but still waits for its finalizers. */
+  readonly deletionTimestamp?: string
+  readonly deletionGracePeriodSeconds?: number
+  readonly finalizers?: readonly string[]
+  readonly ownerReferences?: readonly OwnerReference[]
   /** Who owns which fields; kept by the API server. */
   readonly managedFields?: readonly ManagedFieldsEntry[]
+}
+
+/** An object that this one belongs to: of the same namespace, or of a kind that has none. */
+export interface OwnerReference {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly name: string
+  readonly uid: string
+  readonly controller?: boolean
+  readonly blockOwnerDeletion?: boolean
 }
 
 /** `meta/v1 ManagedFieldsEntry`: the fields that one manager wrote through one door. */

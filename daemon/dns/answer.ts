@@ -1,10 +1,10 @@
 // What the mesh answers to a DNS question: records for its own names, or "ask the workload's nameservers". Pure; server.ts
 // asks for every query. Records and TTLs follow the Kubernetes DNS specification 1.1.0.
 import type { Answer } from 'dns-packet'
+import { addressesOf, type Meaning, meaningOf, serving } from '../../core/decide/names.ts'
 import { type Snapshot, serviceKey } from '../../core/model/snapshot.ts'
 import type { Service, ServicePort, Workload } from '../../core/model/types.ts'
 import { familyOf } from '../../core/net/address.ts'
-import { type Meaning, meaningOf } from './names.ts'
 import { type Question, type Rcode, recordClasses, recordTypes } from './wire.ts'
 
 export type DnsDecision =
@@ -77,15 +77,6 @@ function addressRecords(
     const type = familyOf(data) === 'ipv4' ? 'A' : 'AAAA'
     return wants(recordTypes[type]) ? [{ name, type, ttl: ttlSeconds, data }] : []
   })
-}
-
-function addressesOf(snapshot: Snapshot, service: Service): readonly string[] {
-  if (!service.headless) return service.vips
-  return serving(snapshot, service).flatMap((workload) => workload.addresses)
-}
-
-function serving(snapshot: Snapshot, service: Service): readonly Workload[] {
-  return snapshot.endpointsOf(serviceKey(service)).filter((workload) => workload.health === 'healthy')
 }
 
 /** Clients that take the first address should not all take the same one. */

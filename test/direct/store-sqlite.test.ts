@@ -1,6 +1,4 @@
 // The SQLite store against the conformance table, and what only a file can suffer.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { chmodSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -135,26 +133,6 @@ t.test('a full store fails the write, changes nothing, and goes on once there is
   const store = await openSqliteStore(file)
   t.teardown(() => store.close())
   t.equal((await store.create(keyOf('b'), objectOf('b', 'x'.repeat(300_000)))).revision, before.revision + 2)
-})
-
-t.test('what was acknowledged survives kill -9', { timeout: 30_000 }, async (t) => {
-  const file = join(t.testdir(), 'store.db')
-  const writer = spawn(process.execPath, [join(import.meta.dirname, '..', 'helpers', 'store-writer.ts'), file], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let acknowledged = 0
-  writer.stdout.setEncoding('utf8')
-  for await (const text of writer.stdout as AsyncIterable<string>) {
-    acknowledged = Math.max(acknowledged, ...text.split('\n').filter(Boolean).map(Number))
-    if (acknowledged >= 50) break
-  }
-  writer.kill('SIGKILL')
-  if (writer.exitCode === null && writer.signalCode === null) await once(writer, 'exit')
-  const store = await openSqliteStore(file)
-  t.teardown(() => store.close())
-  const { items, revision } = await store.list({})
-  t.ok(revision >= acknowledged, `${revision} revisions, ${acknowledged} acknowledged`)
-  t.equal(items.length, revision)
 })
 
 t.test('a store that this user may not write fails with its path', async (t) => {

@@ -6,6 +6,7 @@ import type { Test } from 'tap'
 import type { Caller, Handler } from '../../control/api/request.ts'
 import { type Api, startApi } from '../../control/api/server.ts'
 import { createAuthorityCertificate, createLeafCertificate, createP256Key } from '../../control/ca/x509.ts'
+import { GarbageCollector } from '../../control/gc.ts'
 import { openSqliteStore } from '../../control/store/sqlite.ts'
 import type { Store } from '../../control/store/store.ts'
 import { nullLogger } from '../../core/base/log.ts'
@@ -36,6 +37,10 @@ export interface Answer {
   readonly body: Record<string, unknown> & { metadata?: Record<string, unknown>; items?: Record<string, unknown>[] }
 }
 
+export interface RawAnswer extends Pick<Answer, 'status' | 'headers'> {
+  readonly bytes: Buffer
+}
+
 export interface CallOptions {
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
@@ -53,6 +58,8 @@ export interface ApiWorld {
   readonly api: Api
   readonly store: Store
   call(method: string, path: string, options?: CallOptions): Promise<Answer>
+  /** The answer as bytes. */
+  raw(method: string, path: string, options?: CallOptions): Promise<RawAnswer>
   /** Lines of a watch as they come; `close` ends it. */
   watch(
     path: string,
@@ -111,9 +118,12 @@ export async function apiWorld(
     ...(notReady === undefined ? {} : { notReady }),
     log: nullLogger(),
   })
+  const collector = new GarbageCollector({ store, resources: api.resources, log: nullLogger() })
+  collector.start()
   const agent = new Agent({ ca, keepAlive: true })
   t.teardown(async () => {
     agent.destroy()
+    await collector.close()
     await api.close()
     await store.close()
   })
@@ -125,6 +135,7 @@ export async function apiWorld(
     api,
     store,
     call: (method, path, call = {}) => callApi({ ...base, method, path }, call),
+    raw: (method, path, call = {}) => callRaw({ ...base, method, path }, call),
     watch: async (path, headers = {}) => watchApi(await open({ ...base, method: 'GET', path }, { headers })),
   }
 }
@@ -147,12 +158,18 @@ function open(
   })
 }
 
-async function callApi(target: Target, options: CallOptions): Promise<Answer> {
+async function callRaw(target: Target, options: CallOptions): Promise<RawAnswer> {
   const response = await open(target, options)
-  let text = ''
-  for await (const piece of response.setEncoding('utf8') as AsyncIterable<string>) text += piece
-  const json = response.headers['content-type']?.startsWith('application/json') === true
-  return { status: response.statusCode!, headers: response.headers, text, body: json ? JSON.parse(text) : {} }
+  const pieces: Buffer[] = []
+  for await (const piece of response as AsyncIterable<Buffer>) pieces.push(piece)
+  return { status: response.statusCode!, headers: response.headers, bytes: Buffer.concat(pieces) }
+}
+
+async function callApi(target: Target, options: CallOptions): Promise<Answer> {
+  const { status, headers, bytes } = await callRaw(target, options)
+  const text = bytes.toString()
+  const json = headers['content-type']?.startsWith('application/json') === true && text !== ''
+  return { status, headers, text, body: json ? JSON.parse(text) : {} }
 }
 
 function watchApi(response: IncomingMessage) {

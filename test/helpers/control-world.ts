@@ -80,6 +80,7 @@ export async function api(
       },
       (response) => {
         const chunks: Buffer[] = []
+        response.on('error', reject)
         response.on('data', (chunk: Buffer) => chunks.push(chunk))
         response.on('end', () => {
           const text = Buffer.concat(chunks).toString()
@@ -118,6 +119,8 @@ export class Host {
   readonly refusals: (readonly { uid: string; reason: string }[])[] = []
   credentials: Credentials
   acknowledges = true
+  /** How often the control plane wanted the digests. */
+  resyncs = 0
 
   constructor(control: Control, credentials: Credentials, resumed?: Snapshot) {
     this.credentials = credentials
@@ -133,7 +136,10 @@ export class Host {
         const { epoch, version } = this.snapshot
         return epoch === '' ? undefined : { epoch, version }
       },
-      digests: () => this.snapshot.digests(),
+      digests: () => {
+        this.resyncs += 1
+        return this.snapshot.digests()
+      },
       log: nullLogger(),
       timing: { retryBaseMs: 10, retryMaxMs: 50 },
     })

@@ -8,10 +8,13 @@ import { compile } from '../../control/compile/compile.ts'
 import { deadline } from '../../core/base/deadline.ts'
 import { nullLogger } from '../../core/base/log.ts'
 import { MetricSet } from '../../core/base/metrics.ts'
+import { explain } from '../../core/decide/explain/explain.ts'
 import type { LocalWorkload } from '../../core/feed/handoff.ts'
+import type { Explanation } from '../../core/model/explanation.ts'
 import { parseManifests } from '../../core/model/manifest.ts'
 import { ports } from '../../core/model/ports.ts'
 import { formatObjectKey, type MeshObject } from '../../core/model/resource.ts'
+import { Snapshot } from '../../core/model/snapshot.ts'
 import type { CompiledResource } from '../../core/model/types.ts'
 import { type AddressFamily, familyOf, type SocketAddress } from '../../core/net/address.ts'
 import { DataPlane } from '../../daemon/data-plane.ts'
@@ -58,6 +61,8 @@ class DirectWorld implements World {
   readonly #apps: net.Server[] = []
   /** Tunnelled connections counted by planes that are gone. */
   readonly #past = new Map<string, number>()
+  /** What the control plane would hold. */
+  readonly #model = new Snapshot()
   #version = 0
 
   constructor(ca: FakeCa) {
@@ -84,6 +89,14 @@ class DirectWorld implements World {
   async remove(manifests: string): Promise<void> {
     for (const object of parse(manifests)) this.#objects.delete(keyOf(object))
     await this.#converge()
+  }
+
+  has(workload: string): boolean {
+    return this.#members.has(workload)
+  }
+
+  async explain(source: string, destination: string): Promise<Explanation> {
+    return explain(this.#model, { source, destination })
   }
 
   address(workload: string, family: AddressFamily = 'ipv4'): string {
@@ -238,6 +251,7 @@ class DirectWorld implements World {
     )
     this.#version++
     const delta = { epoch: 'direct', version: this.#version, full: true, upserts: resources, removes: [] }
+    this.#model.apply(delta)
     for (const [name, { plane }] of this.#hosts) {
       const locals = captured.filter(({ host }) => host === name).map((member) => localWorkload(member))
       for (const { identity } of locals) plane.setCertificate(await this.#ca.leaf(identity))

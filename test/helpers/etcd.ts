@@ -15,6 +15,8 @@ export interface EtcdClusterOptions {
   readonly args?: readonly string[]
   /** `https` needs the flags of certificates in `args`, and `tls` to look at it. */
   readonly scheme?: 'http' | 'https'
+  /** In the endpoints, for certificates of a name. */
+  readonly host?: string
   readonly tls?: EtcdTls
 }
 
@@ -83,7 +85,7 @@ export class EtcdCluster {
   static async start(options: EtcdClusterOptions = {}): Promise<EtcdCluster> {
     if (!existsSync(program))
       throw new Error(`${program} is missing: apt-get install --no-install-recommends etcd-server`)
-    const { members = 1, args = [], scheme = 'http' } = options
+    const { members = 1, args = [], scheme = 'http', host = '127.0.0.1' } = options
     const folder = mkdtempSync(join(tmpdir(), 'culvert-etcd-'))
     const names = Array.from({ length: members }, (_, index) => `m${index}`)
     const ports = await freePorts(2 * members)
@@ -97,7 +99,7 @@ export class EtcdCluster {
         ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
         ...['--initial-cluster', peers.join(','), '--initial-cluster-token', folder],
       ]
-      return new EtcdMember(name, new URL(client), [...flags, ...args])
+      return new EtcdMember(name, new URL(`${scheme}://${host}:${ports[2 * index]}`), [...flags, ...args])
     })
     const cluster = new EtcdCluster(folder, made, options.tls)
     for (const member of made) member.start()

@@ -86,6 +86,7 @@ export class FakeAgent {
     if (message.type === 'hello') return this.#channel.resolve(channel)
     if (message.type === 'draining') return
     if (message.type === 'ack') return this.#acks.get(message.seq)?.(message)
+    if (message.type !== 'csr') return
     const { id, identity, csr } = message
     this.requested.push(identity)
     if (this.refuse !== undefined) {

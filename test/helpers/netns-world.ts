@@ -6,6 +6,7 @@ import dns from 'dns-packet'
 import { applyObject, servedKind } from '../../cli/apply.ts'
 import type { ApiClient } from '../../cli/client.ts'
 import { deadline } from '../../core/base/deadline.ts'
+import type { Explanation } from '../../core/model/explanation.ts'
 import { serviceKind } from '../../core/model/kinds/core.ts'
 import { parseManifests } from '../../core/model/manifest.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
@@ -105,6 +106,11 @@ export class NetnsWorld implements World {
     const vip = this.#vips.get(service)?.find((address) => familyOf(address) === family)
     if (vip === undefined) throw new Error(`${service} has no ${family} address`)
     return vip
+  }
+
+  async explain(source: string, destination: string): Promise<Explanation> {
+    const query = new URLSearchParams({ source, destination })
+    return (await this.client.json('GET', `/culvert/v1/explain?${query}`)) as Explanation
   }
 
   async open(from: string, to: SocketAddress): Promise<net.Socket> {

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import type net from 'node:net'
 import type { Test } from 'tap'
 import { deadline } from '../../core/base/deadline.ts'
+import type { Explanation } from '../../core/model/explanation.ts'
 import type { AddressFamily, SocketAddress } from '../../core/net/address.ts'
 
 /** Every world has these; names are `namespace/name`. */
@@ -86,6 +87,10 @@ export interface World {
   remove(manifests: string): Promise<void>
   address(workload: string, family?: AddressFamily): string
   vip(service: string, family?: AddressFamily): string
+  /** Whether the workload exists. */
+  has(workload: string): boolean
+  /** What `explain` says about a connection from the workload, on the control plane's model. Rejects where it knows no answer. */
+  explain(from: string, destination: string): Promise<Explanation>
   /** Opens a TCP connection as an application of the workload would. Resolves when connected, rejects when refused. */
   open(from: string, to: SocketAddress): Promise<net.Socket>
   /** How many connections the workload's daemon has taken for it through the tunnel so far. */

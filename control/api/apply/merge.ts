@@ -13,7 +13,7 @@ export function merge(live: unknown, applied: unknown, field: Field): unknown {
   const shape = sharedShape(live, applied, field)
   if (shape === 'leaf') return applied
   if (shape === 'list') return mergeLists(live as readonly unknown[], applied as readonly unknown[], field)
-  const [held, wanted] = [live, applied] as readonly Record<string, unknown>[]
+  const [held, wanted] = [live, applied] as readonly unknown[] as readonly Record<string, unknown>[]
   const names = new Set([...Object.keys(held!), ...Object.keys(wanted!)])
   return Object.fromEntries(
     [...names].map((name) => [name, merge(own(held!, name), own(wanted!, name), entryField(field, name))]),

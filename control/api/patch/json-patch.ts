@@ -93,7 +93,10 @@ class Run {
     } else if (op === 'add') this.#set(path, structuredClone(value), pathText, true)
     else {
       const found = this.#get(from, `${op} operation does not apply: doc is missing from path: ${fromText}`)
-      if (op === 'copy') return this.#set(path, this.#copy(found), pathText, true)
+      if (op === 'copy') {
+        this.#set(path, this.#copy(found), pathText, true)
+        return
+      }
       if (path.length > from.length && from.every((part, index) => part === path[index])) {
         throw rejected(`move operation does not apply: "${fromText}" cannot be moved into itself`)
       }

@@ -1,6 +1,6 @@
 // The metadata of every kind. Names and labels are checked here; what only the API server may set is ignored on input.
 import { labelsWithoutEffect } from '../enrolment.ts'
-import { asWhole, enforced, ignored, type ObjectCheck, type ObjectField } from './field.ts'
+import { asWhole, enforced, type ObjectCheck, type ObjectField } from './field.ts'
 import { annotationKey, labelValue, qualifiedName } from './rules.ts'
 
 const serverSet = enforced('api: set by the server, a value from outside is overwritten')
@@ -55,10 +55,14 @@ export const metadataField = {
       max: Number.MAX_SAFE_INTEGER,
     },
     creationTimestamp: { type: 'string', text: 'When the object was created, RFC 3339.', use: serverSet },
-    deletionTimestamp: { type: 'string', text: 'Deletion is immediate; never set.', use: serverSet },
+    deletionTimestamp: {
+      type: 'string',
+      text: 'When the deletion was asked for; the object stays until its finalizers are gone.',
+      use: serverSet,
+    },
     deletionGracePeriodSeconds: {
       type: 'integer',
-      text: 'Deletion is immediate; never set.',
+      text: 'Always 0: nothing here needs time to end.',
       use: serverSet,
       min: 0,
       max: Number.MAX_SAFE_INTEGER,
@@ -67,17 +71,23 @@ export const metadataField = {
     finalizers: {
       type: 'list',
       text: 'Names of controllers that must act before a deletion.',
-      use: ignored('finalizers are kept but not waited for: a deletion is immediate'),
+      use: enforced('api: a deleted object stays until they are gone'),
       item: anyText,
+      listType: 'set',
+      patch: { strategy: 'merge' },
     },
     ownerReferences: {
       type: 'list',
       text: 'Objects that this one belongs to.',
-      use: ignored('ownerReferences are kept but not followed: deleting the owner does not delete this object'),
+      use: enforced('garbage collector: the object goes when its last owner is gone'),
+      listType: 'map',
+      mapKeys: ['uid'],
+      patch: { strategy: 'merge', mergeKey: 'uid' },
       item: {
         type: 'object',
         text: 'One owner.',
         use: asWhole,
+        atomic: true,
         fields: {
           apiVersion: { ...anyText, required: true },
           kind: { ...anyText, required: true },

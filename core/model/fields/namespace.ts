@@ -1,5 +1,5 @@
 // Namespace (core v1). Enrolment hangs on its labels; its spec has nothing for a mesh.
-import { asWhole, ignored, type ObjectField } from './field.ts'
+import { asWhole, enforced, type ObjectField } from './field.ts'
 
 export const namespaceSpec = {
   type: 'object',
@@ -9,7 +9,7 @@ export const namespaceSpec = {
     finalizers: {
       type: 'list',
       text: 'Names of controllers that must act before a deletion.',
-      use: ignored('finalizers are not waited for: deleting a namespace deletes its objects at once'),
+      use: enforced('api: `kubernetes` holds a deleted namespace until its objects are gone'),
       item: { type: 'string', text: 'One finalizer.', use: asWhole },
     },
   },

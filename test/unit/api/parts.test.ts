@@ -100,14 +100,15 @@ t.test('label selectors select as in Kubernetes', (t) => {
     ['toString', false],
   ]
   const object = labelled({ app: 'web', tier: 'b', empty: '', 'example.com/x': '1' })
-  for (const [selector, expected] of cases) t.equal(parseSelectors(selector, null)(object), expected, `"${selector}"`)
+  for (const [selector, expected] of cases)
+    t.equal(parseSelectors(selector, '', serviceKind)(object), expected, `"${selector}"`)
   for (const wrong of ['a b', 'a=b=c', 'a in b', 'a in (b', ',', 'a,,b', '=x', 'a=b c', 'a>1', '-=x']) {
-    t.throws(() => parseSelectors(wrong, null), ApiError, wrong)
+    t.throws(() => parseSelectors(wrong, '', serviceKind), ApiError, wrong)
   }
   fc.assert(
     fc.property(fc.string(), (text) => {
       try {
-        return typeof parseSelectors(text, text)(object) === 'boolean'
+        return typeof parseSelectors(text, text, serviceKind)(object) === 'boolean'
       } catch (error: unknown) {
         return error instanceof ApiError && error.status === 400
       }
@@ -117,11 +118,11 @@ t.test('label selectors select as in Kubernetes', (t) => {
 })
 
 t.test('field selectors know name and namespace', (t) => {
-  const fits = (selector: string) => parseSelectors(null, selector)(labelled({}, 'web'))
+  const fits = (selector: string) => parseSelectors('', selector, serviceKind)(labelled({}, 'web'))
   t.equal(fits('metadata.name=web'), true)
   t.equal(fits('metadata.name!=web'), false)
   t.equal(fits('metadata.namespace==n,metadata.name=web'), true)
-  t.throws(() => fits('spec.type=x'), /supported fields: metadata.name, metadata.namespace/)
+  t.throws(() => fits('spec.ports=x'), /supported fields of Service: metadata.name, metadata.namespace, spec/)
   t.end()
 })
 
@@ -161,16 +162,19 @@ t.test('duplicate keys and endless nesting are found, valid JSON is not complain
 })
 
 t.test('what is accepted decides how it is answered', (t) => {
-  t.strictSame(negotiate(undefined), { encoding: 'json', table: false })
-  t.strictSame(negotiate('application/json;as=Table;v=v1;g=meta.k8s.io,application/json'), {
-    encoding: 'json',
-    table: true,
-  })
-  t.strictSame(negotiate('application/json;as=PartialObjectMetadata;v=v1,application/json'), {
-    encoding: 'json',
-    table: false,
-  })
-  t.strictSame(negotiate('application/vnd.kubernetes.protobuf, application/yaml'), { encoding: 'yaml', table: false })
+  const plain = { encoding: 'json', table: false, partial: false, metaVersion: 'v1' }
+  const cases: readonly (readonly [string | undefined, object])[] = [
+    [undefined, plain],
+    ['application/json;as=Table;v=v1;g=meta.k8s.io,application/json', { ...plain, table: true }],
+    ['application/json;as=Table;v=v1beta1;g=meta.k8s.io', { ...plain, table: true, metaVersion: 'v1beta1' }],
+    ['application/json;as=Table;v=v9;g=meta.k8s.io,application/json', plain],
+    ['application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io', { ...plain, partial: true }],
+    ['application/json;q=0.5, application/yaml', { ...plain, encoding: 'yaml' }],
+    ['application/vnd.kubernetes.protobuf,application/json', plain],
+    ['application/vnd.kubernetes.protobuf, application/yaml', { ...plain, encoding: 'yaml' }],
+  ]
+  for (const [accept, expected] of cases) t.strictSame(negotiate(accept), expected, accept ?? 'no header')
+  t.throws(() => negotiate('application/json;q=0'), ApiError)
   t.throws(() => negotiate('application/vnd.kubernetes.protobuf'), ApiError)
   t.end()
 })

@@ -26,6 +26,8 @@ function world() {
     deltas: new DeltaLog('e'),
     encoded: new EncodedDeltas(new DeltaLog('e')),
     publisher: { ready: ready.promise, onVersion: () => () => undefined },
+    acknowledged: () => undefined,
+    feeds: () => [],
     log: nullLogger(),
   } as unknown as SessionDeps
   const record: HostRecord = { host: 'h1', identities: ['shop/*'], cidrs: [], joinedAt: 0, certificates: [] }

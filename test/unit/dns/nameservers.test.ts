@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { reverseAddress } from '../../../core/decide/names.ts'
 import { FrameReader, frame } from '../../../daemon/dns/frames.ts'
-import { reverseAddress } from '../../../daemon/dns/names.ts'
 import { readNameservers } from '../../../daemon/dns/nameservers.ts'
 
 t.test('nameservers are read with and without port, in both families, each once', async (t) => {

@@ -55,7 +55,7 @@ items:
       ['d', 17, 11],
     ],
   )
-  t.strictSame(parseManifests('', 'f.yaml'), { objects: [], problems: [] })
+  t.strictSame(parseManifests('', 'f.yaml'), { objects: [], problems: [], faulty: [] })
   const tabs = '{\n\t"apiVersion": "v1",\n\t"kind": "Namespace",\n\t"metadata": {\n\t\t"name": "a"\n\t}\n}\n'
   t.strictSame(problemsOf(tabs), [])
   t.end()

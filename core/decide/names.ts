@@ -1,8 +1,9 @@
-// What a DNS name means in the mesh. Pure; answer.ts turns the meaning into records.
-import type { Snapshot } from '../../core/model/snapshot.ts'
-import { serviceKey } from '../../core/model/snapshot.ts'
-import type { Service, ServicePort, Workload } from '../../core/model/types.ts'
-import { canonicalAddress } from '../../core/net/address.ts'
+// What a DNS name means in the mesh, and to which addresses it leads. Pure; the daemon's DNS turns the meaning into records,
+// `explain` asks the same functions.
+import type { Snapshot } from '../model/snapshot.ts'
+import { serviceKey } from '../model/snapshot.ts'
+import type { Service, ServicePort, Workload } from '../model/types.ts'
+import { canonicalAddress } from '../net/address.ts'
 
 export type Meaning =
   | { readonly kind: 'service'; readonly service: Service }
@@ -68,6 +69,17 @@ function reverse(snapshot: Snapshot, address: string): Meaning {
   const service = snapshot.serviceByVip(address)
   if (service !== undefined) return { kind: 'reverse', service }
   return snapshot.isVirtual(address) ? { kind: 'absent' } : { kind: 'foreign' }
+}
+
+/** The addresses of a service's name: its virtual IPs, or those of the endpoints that serve where it is headless. */
+export function addressesOf(snapshot: Snapshot, service: Service): readonly string[] {
+  if (!service.headless) return service.vips
+  return serving(snapshot, service).flatMap((workload) => workload.addresses)
+}
+
+/** The endpoints that a headless service's name stands for. */
+export function serving(snapshot: Snapshot, service: Service): readonly Workload[] {
+  return snapshot.endpointsOf(serviceKey(service)).filter((workload) => workload.health === 'healthy')
 }
 
 /** The canonical address of a name under in-addr.arpa or ip6.arpa (RFC 1035 §3.5, RFC 3596 §2.5). */
