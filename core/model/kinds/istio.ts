@@ -5,6 +5,7 @@ import { istioStatus } from '../fields/istio-status.ts'
 import { peerAuthenticationSpec } from '../fields/peer-authentication.ts'
 import { requestAuthenticationSpec } from '../fields/request-authentication.ts'
 import { dnsSubdomain } from '../fields/rules.ts'
+import { telemetrySpec } from '../fields/telemetry.ts'
 import { workloadEntrySpec } from '../fields/workload-entry.ts'
 import { age, column, type Kind } from './kind.ts'
 
@@ -101,10 +102,27 @@ export const requestAuthenticationKind: Kind = {
   columns: [age],
 }
 
+export const telemetryKind: Kind = {
+  kind: 'Telemetry',
+  group: 'telemetry.istio.io',
+  versions: ['v1', 'v1alpha1'],
+  plural: 'telemetries',
+  singular: 'telemetry',
+  shortNames: ['telemetry'],
+  categories: ['istio-io', 'telemetry-istio-io'],
+  namespaced: true,
+  body: { spec: telemetrySpec },
+  status: istioStatus,
+  name: dnsSubdomain,
+  nulls: 'absent',
+  columns: [age],
+}
+
 export const istioKinds: readonly Kind[] = [
   workloadEntryKind,
   authorizationPolicyKind,
   peerAuthenticationKind,
   destinationRuleKind,
   requestAuthenticationKind,
+  telemetryKind,
 ]
