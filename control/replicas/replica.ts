@@ -6,7 +6,7 @@ import type { ReplicaStatus } from '../../core/model/mesh-status.ts'
 import type { SessionStatus } from '../feed/session.ts'
 import type { RecordStore } from '../store/store.ts'
 import { Leadership } from './leadership.ts'
-import { type FeedPlace, Registry } from './registry.ts'
+import { type FeedPlace, type HostSession, Registry } from './registry.ts'
 
 export interface ReplicaOptions {
   readonly records: RecordStore
@@ -25,7 +25,9 @@ export class Replica {
   readonly #options: ReplicaOptions
   readonly #leadership: Leadership | undefined
   readonly #registry: Registry | undefined
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Set<(until: AbortSignal) => void>()
+  /** Aborted when this replica leads no more. */
+  #term = new AbortController()
 
   constructor(options: ReplicaOptions) {
     const { records, log, shared } = options
@@ -33,6 +35,11 @@ export class Replica {
     if (!shared) return
     this.#leadership = new Leadership({ records, id: this.id, log })
     this.#registry = new Registry({ ...options, id: this.id })
+  }
+
+  /** Whether there may be others. */
+  get isShared(): boolean {
+    return this.#options.shared
   }
 
   /** Whether this replica may do now what only one may. */
@@ -55,11 +62,22 @@ export class Replica {
 
   /** A connected host's session, on whichever replica. */
   session(host: string): SessionStatus | undefined {
-    return this.#registry === undefined ? this.#options.sessions().get(host) : this.#registry.session(host)
+    return this.#connected(host)?.status
   }
 
-  /** Calls `listener` each time that this replica begins to lead. */
-  onLead(listener: () => void): void {
+  /** The id of the replica that a host is connected to. */
+  replicaOf(host: string): string | undefined {
+    return this.#connected(host)?.replica
+  }
+
+  #connected(host: string): HostSession | undefined {
+    if (this.#registry !== undefined) return this.#registry.session(host)
+    const status = this.#options.sessions().get(host)
+    return status === undefined ? undefined : { replica: this.id, status }
+  }
+
+  /** Calls `listener` each time that this replica begins to lead; the signal says when it ends. */
+  onLead(listener: (until: AbortSignal) => void): void {
     this.#listeners.add(listener)
   }
 
@@ -71,10 +89,12 @@ export class Replica {
   /** Resolves once it is known whether this replica leads for now, and the others can find it. */
   async start(): Promise<void> {
     const begin = (): void => {
-      for (const listener of this.#listeners) listener()
+      this.#term = new AbortController()
+      for (const listener of this.#listeners) listener(this.#term.signal)
     }
     this.#leadership?.onChange((leads) => {
       if (leads) begin()
+      else this.#term.abort()
     })
     if (this.#leadership === undefined) begin()
     else await this.#leadership.start()
@@ -83,6 +103,7 @@ export class Replica {
 
   /** Hands over: the lease and the list of replicas are without this one afterwards. */
   async close(): Promise<void> {
+    this.#term.abort()
     await this.#registry?.close()
     await this.#leadership?.close()
   }
