@@ -9,15 +9,7 @@ import { formatPath, type Problem } from '../../core/model/problem.ts'
 import type { Condition, MeshObject, ObjectKey } from '../../core/model/resource.ts'
 import { validateObject } from '../../core/model/validate.ts'
 import type { Store, StoredObject } from '../store/store.ts'
-import {
-  type Birth,
-  checkPreconditions,
-  immutableProblems,
-  isSame,
-  nameFor,
-  newObject,
-  updatedObject,
-} from './admission.ts'
+import { type Birth, checkPreconditions, isSame, nameFor, newObject, updatedObject } from './admission.ts'
 import { ClaimIndex } from './claims.ts'
 import {
   checkFinalizers,
@@ -29,6 +21,7 @@ import {
   terminatingNamespace,
 } from './deletion.ts'
 import { ApiError, alreadyExists, invalid, notFound } from './errors.ts'
+import { immutableProblems } from './immutable.ts'
 import { everything, type Predicate } from './selectors.ts'
 
 export interface ResourcesDeps {
@@ -37,6 +30,8 @@ export interface ResourcesDeps {
   readonly allocate: (service: MeshObject) => Promise<MeshObject>
   /** Namespaces that cannot be deleted. */
   readonly protectedNamespaces?: readonly string[]
+  /** Kept up to date by whoever follows the store; without it, this process is the only one that writes. */
+  readonly claims?: ClaimIndex
   readonly now?: () => number
 }
 
@@ -70,7 +65,7 @@ export class Resources {
   constructor(deps: ResourcesDeps) {
     this.#deps = deps
     this.#store = deps.store
-    this.#claims = new ClaimIndex(deps.store)
+    this.#claims = deps.claims ?? new ClaimIndex(deps.store)
   }
 
   /** Throws NotFound. */
@@ -215,7 +210,7 @@ export class Resources {
     const warnings = warningsOf(object)
     if (options.dryRun === true) return { object, warnings }
     const stored = await this.#store.create(key, object)
-    this.#claims.changed(undefined, stored.object)
+    this.#claims.put(stored)
     return { object: stored.object, warnings }
   }
 
@@ -240,7 +235,7 @@ export class Resources {
       return { object, warnings }
     }
     const stored = await this.#store.update(keyOf(kind, old), object, revision)
-    this.#claims.changed(old, stored.object)
+    this.#claims.put(stored)
     return { object: stored.object, warnings }
   }
 
@@ -258,9 +253,7 @@ export class Resources {
   }
 
   async #remove(stored: StoredObject): Promise<MeshObject> {
-    const last = await this.#store.delete(stored.key, stored.revision)
-    this.#claims.changed(stored.object, undefined)
-    return last.object
+    return (await this.#store.delete(stored.key, stored.revision)).object
   }
 
   async #stored(kind: Kind, namespace: string, name: string): Promise<StoredObject> {

@@ -3,11 +3,17 @@
 import type { FieldTable, ObjectCheck, ObjectField, ValueCheck } from '../fields/field.ts'
 import type { MeshObject } from '../resource.ts'
 
-/** A column of `get`: `path` leads from the object to a scalar, or to a list whose items are joined with commas. */
+/** The name of a field, or of a list the items of that `type`: the condition `Accepted`. */
+export type PathStep = string | { readonly type: string }
+
+/**
+ * A column of `get`: `path` leads from the object to a scalar, or to a list whose items are joined with commas. `cellValue`
+ * (./cell.ts) follows it.
+ */
 export interface Column {
   readonly name: string
   readonly type: 'string' | 'integer' | 'date'
-  readonly path: readonly string[]
+  readonly path: readonly PathStep[]
   readonly text: string
   /** 0 is always shown, 1 with `-o wide`. */
   readonly priority: 0 | 1
@@ -57,6 +63,11 @@ export function computed(
   more: Partial<Pick<Column, 'type' | 'priority'>> = {},
 ): Column {
   return { name, type: 'string', path: [], text, priority: 0, cell, ...more }
+}
+
+/** The status of the object's condition of that type. */
+export function conditionColumn(type: string, text: string): Column {
+  return { name: type, type: 'string', path: ['status', 'conditions', { type }, 'status'], text, priority: 0 }
 }
 
 export const age: Column = {
