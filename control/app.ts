@@ -8,6 +8,7 @@ import { controlIdentity } from '../core/identity/spiffe.ts'
 import { digestOf } from '../core/model/digest.ts'
 import { canonicalAddress, type SocketAddress } from '../core/net/address.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
+import { ClaimIndex } from './api/claims.ts'
 import { ApiError } from './api/errors.ts'
 import { Resources } from './api/resources.ts'
 import { startApi } from './api/server.ts'
@@ -98,11 +99,11 @@ async function assemble(
   const authority = await openAuthority(config, secrets.keys, store, log)
   const vips = new VipAllocator({ store })
   const allocate = vips.allocate.bind(vips)
-  const resources = new Resources({ store, allocate, protectedNamespaces: seededNamespaces })
+  const claims = new ClaimIndex(store)
+  const resources = new Resources({ store, allocate, claims, protectedNamespaces: seededNamespaces })
   await seedNamespaces(resources)
   const collector = new GarbageCollector({ store, resources, log })
   opened.defer(() => collector.close())
-  collector.start()
   await openDirectory(config, resources, log, opened)
   const settings = settingsOf(config)
   const deltas = new DeltaLog(epochOf(authority, settings, build))
@@ -121,7 +122,7 @@ async function assemble(
   opened.defer(() => status.close())
   const publisher = new Publisher({ settings, log: deltas, status, logger: log })
   opened.defer(() => publisher.close())
-  const follower = new StoreFollower({ store, listeners: [entries, publisher], log })
+  const follower = new StoreFollower({ store, listeners: [claims, entries, publisher], log })
   opened.defer(() => follower.close())
   follower.start()
   const hosts = new Hosts({ records: store.records, authority, certificateLifetimeMs: config.hostLifetime })
@@ -166,7 +167,7 @@ async function assemble(
   })
   opened.defer(() => replica?.close())
   if (config.store !== 'sqlite') followHosts(hosts, opened)
-  whileLeading(replica, { status, hosts, reports, publisher, log })
+  whileLeading(replica, { collector, status, hosts, reports, publisher, log })
   await replica.start()
   const addresses = { api: api.address, feed: feed.address }
   log.info({ ...addresses, trustDomain: authority.trustDomain }, 'control plane listens')
@@ -186,16 +187,20 @@ function followHosts(hosts: Hosts, opened: AsyncDisposableStack): void {
 /** What only one replica does. */
 function whileLeading(
   replica: Replica,
-  deps: Pick<FeedDeps, 'hosts' | 'reports' | 'publisher' | 'log'> & { readonly status: StatusWriter },
+  deps: Pick<FeedDeps, 'hosts' | 'reports' | 'publisher' | 'log'> & {
+    readonly collector: GarbageCollector
+    readonly status: StatusWriter
+  },
 ): void {
-  const { status, hosts, reports, publisher, log } = deps
+  const { collector, status, hosts, reports, publisher, log } = deps
   const forgetHosts = async (): Promise<void> => {
     await publisher.ready
     const known = await hosts.list()
     await reports.removeUnknownHosts(new Set(known.map(({ host }) => host)))
   }
   replica.onSessions(() => status.acknowledged())
-  replica.onLead(() => {
+  replica.onLead((until) => {
+    collector.start(until)
     status.resume()
     forgetHosts().catch((error: unknown) => log.warn({ err: error }, 'workloads of deleted hosts were not removed'))
   })

@@ -23,14 +23,17 @@ export class GarbageCollector {
   readonly #deps: GarbageCollectorDeps
   readonly #stopped = new AbortController()
   readonly #known = new Dependents()
-  #running: Promise<void> | undefined
+  #running: Promise<void> = Promise.resolve()
 
   constructor(deps: GarbageCollectorDeps) {
     this.#deps = deps
   }
 
-  start(): void {
-    this.#running ??= this.#run()
+  /** Runs until the signal: whoever leads no more leaves it to the next leader. */
+  start(until?: AbortSignal): void {
+    const { signal } = this.#stopped
+    const ends = until === undefined ? signal : AbortSignal.any([signal, until])
+    this.#running = this.#running.then(() => this.#run(ends))
   }
 
   async close(): Promise<void> {
@@ -39,8 +42,7 @@ export class GarbageCollector {
   }
 
   /** Looks at everything, then at what changes; begins again where the store has lost the thread. */
-  async #run(): Promise<void> {
-    const { signal } = this.#stopped
+  async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         await this.#follow(signal)
@@ -56,7 +58,10 @@ export class GarbageCollector {
     const { items, revision } = await this.#deps.store.list({})
     this.#known.clear()
     for (const stored of items) this.#known.set(stored)
-    for (const stored of items) await this.#look(stored)
+    for (const stored of items) {
+      if (signal.aborted) return
+      await this.#look(stored)
+    }
     for await (const { type, stored } of this.#deps.store.watch({}, revision, signal)) {
       if (type === 'DELETED') {
         this.#known.delete(stored)

@@ -37,6 +37,8 @@ export interface ResourcesDeps {
   readonly allocate: (service: MeshObject) => Promise<MeshObject>
   /** Namespaces that cannot be deleted. */
   readonly protectedNamespaces?: readonly string[]
+  /** Kept up to date by whoever follows the store; without it, this process is the only one that writes. */
+  readonly claims?: ClaimIndex
   readonly now?: () => number
 }
 
@@ -70,7 +72,7 @@ export class Resources {
   constructor(deps: ResourcesDeps) {
     this.#deps = deps
     this.#store = deps.store
-    this.#claims = new ClaimIndex(deps.store)
+    this.#claims = deps.claims ?? new ClaimIndex(deps.store)
   }
 
   /** Throws NotFound. */
@@ -215,7 +217,7 @@ export class Resources {
     const warnings = warningsOf(object)
     if (options.dryRun === true) return { object, warnings }
     const stored = await this.#store.create(key, object)
-    this.#claims.changed(undefined, stored.object)
+    this.#claims.put(stored)
     return { object: stored.object, warnings }
   }
 
@@ -240,7 +242,7 @@ export class Resources {
       return { object, warnings }
     }
     const stored = await this.#store.update(keyOf(kind, old), object, revision)
-    this.#claims.changed(old, stored.object)
+    this.#claims.put(stored)
     return { object: stored.object, warnings }
   }
 
@@ -258,9 +260,7 @@ export class Resources {
   }
 
   async #remove(stored: StoredObject): Promise<MeshObject> {
-    const last = await this.#store.delete(stored.key, stored.revision)
-    this.#claims.changed(stored.object, undefined)
-    return last.object
+    return (await this.#store.delete(stored.key, stored.revision)).object
   }
 
   async #stored(kind: Kind, namespace: string, name: string): Promise<StoredObject> {

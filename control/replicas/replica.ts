@@ -25,7 +25,9 @@ export class Replica {
   readonly #options: ReplicaOptions
   readonly #leadership: Leadership | undefined
   readonly #registry: Registry | undefined
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Set<(until: AbortSignal) => void>()
+  /** Aborted when this replica leads no more. */
+  #term = new AbortController()
 
   constructor(options: ReplicaOptions) {
     const { records, log, shared } = options
@@ -58,8 +60,8 @@ export class Replica {
     return this.#registry === undefined ? this.#options.sessions().get(host) : this.#registry.session(host)
   }
 
-  /** Calls `listener` each time that this replica begins to lead. */
-  onLead(listener: () => void): void {
+  /** Calls `listener` each time that this replica begins to lead; the signal says when it ends. */
+  onLead(listener: (until: AbortSignal) => void): void {
     this.#listeners.add(listener)
   }
 
@@ -71,10 +73,12 @@ export class Replica {
   /** Resolves once it is known whether this replica leads for now, and the others can find it. */
   async start(): Promise<void> {
     const begin = (): void => {
-      for (const listener of this.#listeners) listener()
+      this.#term = new AbortController()
+      for (const listener of this.#listeners) listener(this.#term.signal)
     }
     this.#leadership?.onChange((leads) => {
       if (leads) begin()
+      else this.#term.abort()
     })
     if (this.#leadership === undefined) begin()
     else await this.#leadership.start()
@@ -83,6 +87,7 @@ export class Replica {
 
   /** Hands over: the lease and the list of replicas are without this one afterwards. */
   async close(): Promise<void> {
+    this.#term.abort()
     await this.#registry?.close()
     await this.#leadership?.close()
   }
