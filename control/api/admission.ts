@@ -96,13 +96,16 @@ function isUnset(value: unknown): boolean {
   return value === undefined || value === ''
 }
 
-/** Fields that never change once set. */
+/** Fields that never change once set, by kind. */
+const immutableFields: Readonly<Record<string, string>> = { Service: 'clusterIP', GatewayClass: 'controllerName' }
+
 export function immutableProblems(old: MeshObject, updated: MeshObject): readonly Problem[] {
-  if (updated.kind !== 'Service' || updated.spec?.['type'] === 'ExternalName') return []
-  const before = old.spec?.['clusterIP']
-  const after = updated.spec?.['clusterIP']
+  const field = immutableFields[updated.kind]
+  if (field === undefined || updated.spec?.['type'] === 'ExternalName') return []
+  const before = old.spec?.[field]
+  const after = updated.spec?.[field]
   if (isUnset(before) || isDeepStrictEqual(before, after)) return []
-  return [problemAt(['spec', 'clusterIP'], `is immutable: it is ${String(before)}, and cannot become ${String(after)}`)]
+  return [problemAt(['spec', field], `is immutable: it is ${String(before)}, and cannot become ${String(after)}`)]
 }
 
 /** Whether an update would write exactly what is there. */

@@ -1,14 +1,17 @@
 // Holds a value against its field table: types, required and unknown fields, value rules. Knows no kind; validate.ts calls it.
-import type {
-  Field,
-  IntegerField,
-  ListField,
-  MapField,
-  NumberField,
-  ObjectField,
-  Path,
-  ProblemReason,
-  StringField,
+import {
+  type Field,
+  fieldAt,
+  fieldsAt,
+  type IntegerField,
+  type IntOrStringField,
+  type ListField,
+  type MapField,
+  type NumberField,
+  type ObjectField,
+  type Path,
+  type ProblemReason,
+  type StringField,
 } from './fields/field.ts'
 import { clip } from './fields/rules.ts'
 import { type Problem, problemAt } from './problem.ts'
@@ -57,7 +60,7 @@ export class Check {
     else if (field.type === 'number') this.#number(value, field, at)
     else if (field.type === 'integer') this.#integer(value, field, at)
     else if (field.type === 'enum') this.#enum(value, field.values, at)
-    else if (field.type === 'int-or-string') this.#intOrString(value, field.check, at)
+    else if (field.type === 'int-or-string') this.#intOrString(value, field, at)
     else if (field.type === 'boolean' && typeof value !== 'boolean') this.#wrongType('true or false', value, at)
   }
 
@@ -102,10 +105,10 @@ export class Check {
     }
   }
 
-  #intOrString(value: unknown, check: ((value: number | string) => string | undefined) | undefined, at: Path): void {
-    if (typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value))) {
-      this.#complain(check?.(value), at)
-    } else this.#wrongType('a whole number or a string', value, at)
+  #intOrString(value: unknown, { check, fractions = false }: IntOrStringField, at: Path): void {
+    const fits = (number: number): boolean => (fractions ? Number.isFinite(number) : Number.isInteger(number))
+    if (typeof value === 'string' || (typeof value === 'number' && fits(value))) this.#complain(check?.(value), at)
+    else this.#wrongType(`a ${fractions ? '' : 'whole '}number or a string`, value, at)
   }
 
   #list(value: unknown, field: ListField, at: Path): void {
@@ -121,7 +124,9 @@ export class Check {
       this.report([...at, index], `is the same as entry ${of}: each ${nameOfItem(field)} stands once`, 'duplicate')
     }
     for (const { check } of field.rules ?? []) {
-      check(value, (path, message, reason) => this.report([...at, ...path], message, reason))
+      check(value as unknown as readonly never[], (path, message, reason) =>
+        this.report([...at, ...path], message, reason),
+      )
     }
   }
 
@@ -152,7 +157,7 @@ export class Check {
     }
     const before = this.problems.length
     const present = this.#presentFields(value, field, at)
-    for (const [name, inner] of Object.entries(field.fields)) {
+    for (const [name, inner] of fieldsAt(field.fields, this.#options.version)) {
       if (inner.required === true && !Object.hasOwn(present, name))
         this.report([...at, name], 'is required', 'required')
     }
@@ -165,9 +170,10 @@ export class Check {
   #presentFields(value: Readonly<Record<string, unknown>>, field: ObjectField, at: Path): Record<string, unknown> {
     const present: Record<string, unknown> = {}
     for (const [name, entry] of Object.entries(value)) {
-      const inner = Object.hasOwn(field.fields, name) ? field.fields[name] : undefined
-      if (inner === undefined && field.open === true) continue
-      if (inner === undefined || inner.versions?.includes(this.#options.version) === false) {
+      const known = Object.hasOwn(field.fields, name) ? field.fields[name] : undefined
+      if (known === undefined && field.open === true) continue
+      const inner = known === undefined ? undefined : fieldAt(known, this.#options.version)
+      if (inner === undefined) {
         this.report(
           [...at, name],
           `unknown field "${clip(name)}"${didYouMean(name, Object.keys(field.fields))}`,

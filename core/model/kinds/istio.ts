@@ -1,7 +1,9 @@
 // Istio's kinds: workloads, security, traffic.
 import { authorizationPolicySpec } from '../fields/authorization-policy.ts'
+import { destinationRuleSpec } from '../fields/destination-rule.ts'
 import { istioStatus } from '../fields/istio-status.ts'
 import { peerAuthenticationSpec } from '../fields/peer-authentication.ts'
+import { requestAuthenticationSpec } from '../fields/request-authentication.ts'
 import { dnsSubdomain } from '../fields/rules.ts'
 import { serviceEntrySpec } from '../fields/service-entry.ts'
 import { virtualServiceSpec } from '../fields/virtual-service.ts'
@@ -127,11 +129,45 @@ export const peerAuthenticationKind: Kind = {
   ],
 }
 
+export const destinationRuleKind: Kind = {
+  kind: 'DestinationRule',
+  group: 'networking.istio.io',
+  versions: ['v1', 'v1beta1', 'v1alpha3'],
+  plural: 'destinationrules',
+  singular: 'destinationrule',
+  shortNames: ['dr'],
+  categories: ['istio-io', 'networking-istio-io'],
+  namespaced: true,
+  body: { spec: destinationRuleSpec },
+  status: istioStatus,
+  name: dnsSubdomain,
+  nulls: 'absent',
+  columns: [column('Host', 'spec.host', 'Host that the rule is for.'), age],
+}
+
+export const requestAuthenticationKind: Kind = {
+  kind: 'RequestAuthentication',
+  group: 'security.istio.io',
+  versions: ['v1', 'v1beta1'],
+  plural: 'requestauthentications',
+  singular: 'requestauthentication',
+  shortNames: ['ra'],
+  categories: ['istio-io', 'security-istio-io'],
+  namespaced: true,
+  body: { spec: requestAuthenticationSpec },
+  status: istioStatus,
+  name: dnsSubdomain,
+  nulls: 'refused',
+  columns: [age],
+}
+
 export const istioKinds: readonly Kind[] = [
   workloadEntryKind,
   workloadGroupKind,
   serviceEntryKind,
   virtualServiceKind,
+  destinationRuleKind,
   authorizationPolicyKind,
   peerAuthenticationKind,
+  requestAuthenticationKind,
 ]
