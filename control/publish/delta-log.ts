@@ -21,6 +21,8 @@ interface Gone extends CompiledKey {
 interface Change {
   readonly version: number
   readonly key: string
+  /** Milliseconds since 1970. */
+  readonly at: number
 }
 
 const defaultRemovalsKept = 10_000
@@ -31,6 +33,7 @@ const staleChanges = 1024
 export class DeltaLog {
   readonly #baseEpoch: string
   readonly #removalsKept: number
+  readonly #clock: () => number
   readonly #held = new Map<string, Held>()
   /** In the order of their removal. */
   readonly #gone = new Map<string, Gone>()
@@ -43,10 +46,11 @@ export class DeltaLog {
   /** Nobody can resume from before this version. */
   #oldest = Number.POSITIVE_INFINITY
 
-  constructor(epoch: string, removalsKept = defaultRemovalsKept) {
+  constructor(epoch: string, removalsKept = defaultRemovalsKept, clock: () => number = Date.now) {
     this.#baseEpoch = epoch
     this.#epoch = epoch
     this.#removalsKept = removalsKept
+    this.#clock = clock
   }
 
   get epoch(): string {
@@ -124,6 +128,14 @@ export class DeltaLog {
     return Math.max(new Set(later).size, version < this.#version ? 1 : 0)
   }
 
+  /**
+   * When the first version after this one came, as far as it is known (milliseconds since 1970): whoever has this version is behind
+   * since then. Undefined where none came.
+   */
+  changedAfter(version: number): number | undefined {
+    return this.#changes[this.#indexAfter(version)]?.at
+  }
+
   /** What makes a state with these digests (keyed `Kind/key`) into the current one. */
   difference(digests: Readonly<Record<string, string>>): CompiledDelta {
     const upserts: CompiledResource[] = []
@@ -141,18 +153,19 @@ export class DeltaLog {
 
   #put({ upserts, removes }: Pick<CompiledDelta, 'upserts' | 'removes'>, version: number): boolean {
     const before = this.#changes.length
+    const at = this.#clock()
     for (const resource of upserts) {
       const key = keyText(resource)
       if (isDeepStrictEqual(this.#held.get(key)?.resource.value, resource.value)) continue
       this.#held.set(key, { resource, changedAt: version })
       this.#gone.delete(key)
-      this.#changes.push({ version, key })
+      this.#changes.push({ version, key, at })
     }
     for (const { kind, key: name } of removes) {
       const key = keyText({ kind, key: name })
       if (!this.#held.delete(key)) continue
       this.#gone.set(key, { kind, key: name, changedAt: version })
-      this.#changes.push({ version, key })
+      this.#changes.push({ version, key, at })
     }
     this.#revision = Math.max(this.#revision, version)
     if (this.#changes.length === before) return false

@@ -40,7 +40,8 @@ export function isQuiet(kind: string): boolean {
   return quietKinds.has(kind)
 }
 
-function isOwn(condition: Condition): boolean {
+/** Whether the control plane decides a condition. */
+export function isOwn(condition: Condition): boolean {
   return ownTypes.has(condition.type) || condition.type.startsWith('Ignored.')
 }
 
@@ -74,6 +75,13 @@ function merged(current: readonly Condition[], wanted: readonly Condition[], now
     return { ...condition, lastTransitionTime: kept ?? now }
   })
   return [...foreign, ...own]
+}
+
+/** What is said of an object: of a route, for each of its parents. */
+export function conditionsIn({ kind, status }: MeshObject): readonly Condition[] {
+  if (!routes.has(kind)) return status?.conditions ?? []
+  const parents = (status?.['parents'] ?? []) as readonly ParentStatus[]
+  return parents.flatMap((parent) => (parent.controllerName === controllerName ? parent.conditions : []))
 }
 
 interface ParentStatus {

@@ -4,6 +4,7 @@ import {
   fieldAt,
   fieldsAt,
   type IntegerField,
+  type IntOrStringField,
   type ListField,
   type MapField,
   type NumberField,
@@ -59,7 +60,7 @@ export class Check {
     else if (field.type === 'number') this.#number(value, field, at)
     else if (field.type === 'integer') this.#integer(value, field, at)
     else if (field.type === 'enum') this.#enum(value, field.values, at)
-    else if (field.type === 'int-or-string') this.#intOrString(value, field.check, at)
+    else if (field.type === 'int-or-string') this.#intOrString(value, field, at)
     else if (field.type === 'boolean' && typeof value !== 'boolean') this.#wrongType('true or false', value, at)
   }
 
@@ -104,10 +105,10 @@ export class Check {
     }
   }
 
-  #intOrString(value: unknown, check: ((value: number | string) => string | undefined) | undefined, at: Path): void {
-    if (typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value))) {
-      this.#complain(check?.(value), at)
-    } else this.#wrongType('a whole number or a string', value, at)
+  #intOrString(value: unknown, { check, fractions = false }: IntOrStringField, at: Path): void {
+    const fits = (number: number): boolean => (fractions ? Number.isFinite(number) : Number.isInteger(number))
+    if (typeof value === 'string' || (typeof value === 'number' && fits(value))) this.#complain(check?.(value), at)
+    else this.#wrongType(`a ${fractions ? '' : 'whole '}number or a string`, value, at)
   }
 
   #list(value: unknown, field: ListField, at: Path): void {

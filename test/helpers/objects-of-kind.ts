@@ -91,7 +91,7 @@ class Builder {
     }
     if (field.type === 'map') {
       const keys = mapKeys(field)
-      return this.forms(field.value, inner).flatMap((value) => keys.map((key) => ({ [key]: value })))
+      return pairs(keys, this.forms(field.value, inner)).map(([key, value]) => ({ [key]: value }))
     }
     return field.type === 'object' ? this.#objects(field, steps) : leafValues(field, this.#version)
   }
@@ -166,4 +166,10 @@ class Builder {
     const start = this.#choice.next().value % forms.length
     return [...forms.slice(start), ...forms.slice(0, start)]
   }
+}
+
+/** Every pair, those of early ones first: only some are tried. */
+function pairs<A, B>(first: readonly A[], second: readonly B[]): readonly (readonly [A, B])[] {
+  const ranked = first.flatMap((a, i) => second.map((b, j) => ({ pair: [a, b] as const, rank: i + j })))
+  return ranked.sort((a, b) => a.rank - b.rank).map(({ pair }) => pair)
 }

@@ -97,6 +97,8 @@ export interface EnumField<Values extends string = string> extends FieldBase {
 /** Kubernetes IntOrString: a port number or the name of one. */
 export interface IntOrStringField extends FieldBase {
   readonly type: 'int-or-string'
+  /** The number need not be whole: an amount of a resource. */
+  readonly fractions?: boolean
   readonly check?: ValueCheck<number | string>
 }
 

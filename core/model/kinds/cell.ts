@@ -1,5 +1,11 @@
 // What a column of `get` shows of an object. The API's tables and the CLI's print it.
-import type { PathStep } from './kind.ts'
+import type { MeshObject } from '../resource.ts'
+import type { Column, PathStep } from './kind.ts'
+
+/** What the column is about, as JSON; undefined where the object says nothing of it. */
+export function columnValue(object: MeshObject, { cell, path }: Column): unknown {
+  return cell?.(object) ?? valueAt(object, path)
+}
 
 /** The value at the end of the path; over a list, the values of all items. Undefined where the object has none. */
 export function valueAt(value: unknown, path: readonly PathStep[]): unknown {

@@ -4,7 +4,7 @@ import { ownCompletions } from '../../../cli/completion.ts'
 t.test('kinds are offered where a kind stands', async (t) => {
   t.ok(ownCompletions(['culvert', 'get', ''])?.includes('services'))
   t.same(ownCompletions(['culvert', 'describe', 'auth']), ['authorizationpolicies'])
-  t.same(ownCompletions(['culvert', 'get', 'services,work']), ['services,workloadentries'])
+  t.same(ownCompletions(['culvert', 'get', 'services,workloade']), ['services,workloadentries'])
 })
 
 t.test('files are left to the shell', async (t) => {
