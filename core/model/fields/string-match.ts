@@ -9,7 +9,8 @@ const notRe2 = /\(\?(?:[=!]|<[=!])|\\[1-9]/
 /** RE2 syntax, as far as it can be told without its parser. */
 export function re2(value: string): string | undefined {
   if (value.length > 1024) return `has ${value.length} characters, at most 1024 are allowed`
-  if (notRe2.test(value)) return `"${clip(value)}" uses look-around or back references, which RE2 does not have`
+  if (notRe2.test(value))
+    return `"${clip(value)}" uses look-around or back references, which RE2 does not have; write several matches instead`
   // what JavaScript writes in another way
   const own = value
     .replace(/\(\?[imsU]+\)/g, '')
@@ -20,7 +21,7 @@ export function re2(value: string): string | undefined {
     new RegExp(own)
     return undefined
   } catch {
-    return `"${clip(value)}" is not a regular expression`
+    return `"${clip(value)}" is not a regular expression; a literal . * + ? ( ) [ ] needs a backslash`
   }
 }
 

@@ -6,6 +6,7 @@ import { peerAuthenticationSpec } from '../fields/peer-authentication.ts'
 import { requestAuthenticationSpec } from '../fields/request-authentication.ts'
 import { dnsSubdomain } from '../fields/rules.ts'
 import { serviceEntrySpec } from '../fields/service-entry.ts'
+import { telemetrySpec } from '../fields/telemetry.ts'
 import { virtualServiceSpec } from '../fields/virtual-service.ts'
 import { workloadEntrySpec } from '../fields/workload-entry.ts'
 import { workloadGroupSpec } from '../fields/workload-group.ts'
@@ -161,6 +162,22 @@ export const requestAuthenticationKind: Kind = {
   columns: [age],
 }
 
+export const telemetryKind: Kind = {
+  kind: 'Telemetry',
+  group: 'telemetry.istio.io',
+  versions: ['v1', 'v1alpha1'],
+  plural: 'telemetries',
+  singular: 'telemetry',
+  shortNames: ['telemetry'],
+  categories: ['istio-io', 'telemetry-istio-io'],
+  namespaced: true,
+  body: { spec: telemetrySpec },
+  status: istioStatus,
+  name: dnsSubdomain,
+  nulls: 'absent',
+  columns: [age],
+}
+
 export const istioKinds: readonly Kind[] = [
   workloadEntryKind,
   workloadGroupKind,
@@ -170,4 +187,5 @@ export const istioKinds: readonly Kind[] = [
   authorizationPolicyKind,
   peerAuthenticationKind,
   requestAuthenticationKind,
+  telemetryKind,
 ]
