@@ -1,14 +1,17 @@
 // Holds a value against its field table: types, required and unknown fields, value rules. Knows no kind; validate.ts calls it.
-import type {
-  Field,
-  IntegerField,
-  ListField,
-  MapField,
-  NumberField,
-  ObjectField,
-  Path,
-  ProblemReason,
-  StringField,
+import {
+  type Field,
+  fieldAt,
+  fieldsAt,
+  type IntegerField,
+  type IntOrStringField,
+  type ListField,
+  type MapField,
+  type NumberField,
+  type ObjectField,
+  type Path,
+  type ProblemReason,
+  type StringField,
 } from './fields/field.ts'
 import { clip } from './fields/rules.ts'
 import { type Problem, problemAt } from './problem.ts'
@@ -57,7 +60,7 @@ export class Check {
     else if (field.type === 'number') this.#number(value, field, at)
     else if (field.type === 'integer') this.#integer(value, field, at)
     else if (field.type === 'enum') this.#enum(value, field.values, at)
-    else if (field.type === 'int-or-string') this.#intOrString(value, field.check, at)
+    else if (field.type === 'int-or-string') this.#intOrString(value, field, at)
     else if (field.type === 'boolean' && typeof value !== 'boolean') this.#wrongType('true or false', value, at)
   }
 
@@ -71,7 +74,8 @@ export class Check {
       this.report(at, `must be a string, found ${describe(value)}${hint}`, 'type')
       return
     }
-    this.#complain(outOfBounds(value, field) ?? field.check?.(value), at)
+    // the check has the better words, where both complain
+    this.#complain(field.check?.(value) ?? outOfBounds(value, field), at)
   }
 
   #number(value: unknown, field: NumberField, at: Path): void {
@@ -89,6 +93,8 @@ export class Check {
       this.#wrongType('a whole number', value, at)
     } else if (value < field.min || value > field.max) {
       this.report(at, `${value} is out of range: ${field.min} to ${field.max}`)
+    } else if (field.values?.includes(value) === false) {
+      this.report(at, `${value} is not one of ${field.values.join(', ')}`, 'unsupported')
     }
   }
 
@@ -99,10 +105,10 @@ export class Check {
     }
   }
 
-  #intOrString(value: unknown, check: ((value: number | string) => string | undefined) | undefined, at: Path): void {
-    if (typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value))) {
-      this.#complain(check?.(value), at)
-    } else this.#wrongType('a whole number or a string', value, at)
+  #intOrString(value: unknown, { check, fractions = false }: IntOrStringField, at: Path): void {
+    const fits = (number: number): boolean => (fractions ? Number.isFinite(number) : Number.isInteger(number))
+    if (typeof value === 'string' || (typeof value === 'number' && fits(value))) this.#complain(check?.(value), at)
+    else this.#wrongType(`a ${fractions ? '' : 'whole '}number or a string`, value, at)
   }
 
   #list(value: unknown, field: ListField, at: Path): void {
@@ -110,8 +116,18 @@ export class Check {
       this.#wrongType('a list', value, at)
       return
     }
+    const before = this.problems.length
     this.#count(value.length, field, at)
     for (const [index, item] of value.entries()) this.field(item, field.item, [...at, index])
+    if (this.problems.length > before) return
+    for (const { index, of } of repeatedItems(value, field)) {
+      this.report([...at, index], `is the same as entry ${of}: each ${nameOfItem(field)} stands once`, 'duplicate')
+    }
+    for (const { check } of field.rules ?? []) {
+      check(value as unknown as readonly never[], (path, message, reason) =>
+        this.report([...at, ...path], message, reason),
+      )
+    }
   }
 
   #count(count: number, field: ListField | MapField, at: Path): void {
@@ -141,7 +157,7 @@ export class Check {
     }
     const before = this.problems.length
     const present = this.#presentFields(value, field, at)
-    for (const [name, inner] of Object.entries(field.fields)) {
+    for (const [name, inner] of fieldsAt(field.fields, this.#options.version)) {
       if (inner.required === true && !Object.hasOwn(present, name))
         this.report([...at, name], 'is required', 'required')
     }
@@ -154,8 +170,10 @@ export class Check {
   #presentFields(value: Readonly<Record<string, unknown>>, field: ObjectField, at: Path): Record<string, unknown> {
     const present: Record<string, unknown> = {}
     for (const [name, entry] of Object.entries(value)) {
-      const inner = Object.hasOwn(field.fields, name) ? field.fields[name] : undefined
-      if (inner === undefined || inner.versions?.includes(this.#options.version) === false) {
+      const known = Object.hasOwn(field.fields, name) ? field.fields[name] : undefined
+      if (known === undefined && field.open === true) continue
+      const inner = known === undefined ? undefined : fieldAt(known, this.#options.version)
+      if (inner === undefined) {
         this.report(
           [...at, name],
           `unknown field "${clip(name)}"${didYouMean(name, Object.keys(field.fields))}`,
@@ -168,6 +186,28 @@ export class Check {
     }
     return present
   }
+}
+
+/** Items that a list of type set or map has already. Lists of the core kinds may repeat: Kubernetes only warns. */
+function repeatedItems(items: readonly unknown[], field: ListField): readonly { index: number; of: number }[] {
+  const { listType = 'atomic', mapKeys = [], patch } = field
+  if (listType === 'atomic' || patch !== undefined) return []
+  const parts = field.item.type === 'object' ? field.item.fields : {}
+  const keyOf = (item: unknown): string =>
+    JSON.stringify(
+      listType === 'set' ? item : mapKeys.map((key) => (isObject(item) ? item[key] : undefined) ?? parts[key]?.default),
+    )
+  const seen = new Map<string, number>()
+  return items.flatMap((item, index) => {
+    const key = keyOf(item)
+    const of = seen.get(key)
+    if (of === undefined) seen.set(key, index)
+    return of === undefined ? [] : [{ index, of }]
+  })
+}
+
+function nameOfItem({ listType, mapKeys = [] }: ListField): string {
+  return listType === 'set' ? 'value' : mapKeys.join(' and ')
 }
 
 const patterns = new Map<string, RegExp>()

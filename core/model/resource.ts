@@ -15,6 +15,8 @@ export interface ObjectMeta {
   readonly deletionGracePeriodSeconds?: number
   readonly finalizers?: readonly string[]
   readonly ownerReferences?: readonly OwnerReference[]
+  /** Who owns which fields; kept by the API server. */
+  readonly managedFields?: readonly ManagedFieldsEntry[]
 }
 
 /** An object that this one belongs to: of the same namespace, or of a kind that has none. */
@@ -25,6 +27,19 @@ export interface OwnerReference {
   readonly uid: string
   readonly controller?: boolean
   readonly blockOwnerDeletion?: boolean
+}
+
+/** `meta/v1 ManagedFieldsEntry`: the fields that one manager wrote through one door. */
+export interface ManagedFieldsEntry {
+  readonly manager: string
+  readonly operation: 'Apply' | 'Update'
+  /** At which version the fields were written. */
+  readonly apiVersion: string
+  /** RFC 3339, seconds. */
+  readonly time?: string
+  readonly fieldsType: 'FieldsV1'
+  readonly fieldsV1: Readonly<Record<string, unknown>>
+  readonly subresource?: string
 }
 
 export interface Condition {

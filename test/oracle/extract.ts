@@ -1,70 +1,111 @@
-// Writes crd-fields.json: which fields the published CRDs have, and their types (facts only, nothing else of them). Run it when
-// ../shared/crds changes: `node test/oracle/extract.ts`. The unit test of the field tables compares with the result.
+// Writes crd-fields.json: what the published CRDs say of every kind that Culvert serves (facts only, no texts of theirs but the
+// messages of rules). Run it when ../shared/crds changes: `node test/oracle/extract.ts`. The unit tests of the field tables read
+// the result through oracle.ts.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAllDocuments } from 'yaml'
-
-/** Kind → version → path of a field below the object (`[]` for items, `{}` for values of a map) → type. */
-export type CrdFields = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>
+import type { Oracle, OracleKind, PathFacts } from './facts.ts'
+import { factsOf, type Schema } from './schema-facts.ts'
 
 /** Outside the repository: present where Culvert is developed, not in a user's clone. */
-export const crdFile = join(import.meta.dirname, '../../../shared/crds/istio.yaml')
+const crdFolder = join(import.meta.dirname, '../../../shared/crds')
 export const oracleFile = join(import.meta.dirname, 'crd-fields.json')
 
-const wanted = ['WorkloadEntry', 'AuthorizationPolicy', 'PeerAuthentication']
-
-interface Schema {
-  readonly type?: string
-  readonly enum?: readonly string[]
-  readonly properties?: Readonly<Record<string, Schema>>
-  readonly additionalProperties?: Schema
-  readonly items?: Schema
-  readonly required?: readonly string[]
-  readonly 'x-kubernetes-int-or-string'?: boolean
+/** By file: the group and the kinds of it. Istio's own Gateway is not served. */
+const wanted: Readonly<Record<string, readonly string[]>> = {
+  'istio.yaml': [
+    'WorkloadEntry',
+    'WorkloadGroup',
+    'ServiceEntry',
+    'VirtualService',
+    'DestinationRule',
+    'AuthorizationPolicy',
+    'PeerAuthentication',
+    'RequestAuthentication',
+    'Telemetry',
+  ],
+  'gateway-api-experimental.yaml': [
+    'GatewayClass',
+    'Gateway',
+    'HTTPRoute',
+    'GRPCRoute',
+    'TLSRoute',
+    'TCPRoute',
+    'ReferenceGrant',
+  ],
 }
 
 interface Crd {
   readonly spec?: {
-    readonly names: { readonly kind: string }
-    readonly versions: readonly { readonly name: string; readonly schema: { readonly openAPIV3Schema: Schema } }[]
+    readonly group: string
+    readonly scope: 'Namespaced' | 'Cluster'
+    readonly names: {
+      readonly kind: string
+      readonly plural: string
+      readonly singular: string
+      readonly shortNames?: readonly string[]
+      readonly categories?: readonly string[]
+    }
+    readonly versions: readonly CrdVersion[]
   }
 }
 
-/** The fields of the wanted kinds, or undefined where the CRDs are not there. */
-export function extractFields(): CrdFields | undefined {
-  if (!existsSync(crdFile)) return undefined
-  const fields: Record<string, Record<string, Record<string, string>>> = {}
-  for (const document of parseAllDocuments(readFileSync(crdFile, 'utf8'))) {
-    const crd = document.toJS() as Crd | null
-    const kind = crd?.spec?.names.kind
-    if (kind === undefined || !wanted.includes(kind)) continue
-    for (const { name, schema } of crd!.spec!.versions) {
-      const found: Record<string, string> = {}
-      collect(schema.openAPIV3Schema.properties!['spec']!, 'spec', found)
-      fields[kind] ??= {}
-      fields[kind][name] = found
+interface CrdVersion {
+  readonly name: string
+  readonly served: boolean
+  readonly schema: { readonly openAPIV3Schema: Schema }
+  readonly additionalPrinterColumns?: readonly { readonly name: string; readonly jsonPath: string; priority?: number }[]
+}
+
+/** What the CRDs say of the wanted kinds, or undefined where they are not there. */
+export function extractOracle(): Oracle | undefined {
+  if (!Object.keys(wanted).every((file) => existsSync(join(crdFolder, file)))) return undefined
+  const found: Record<string, OracleKind> = {}
+  for (const [file, names] of Object.entries(wanted)) {
+    for (const document of parseAllDocuments(readFileSync(join(crdFolder, file), 'utf8'))) {
+      const { spec } = (document.toJS() ?? {}) as Crd
+      if (spec !== undefined && names.includes(spec.names.kind)) found[spec.names.kind] = kindFacts(spec)
     }
   }
-  return fields
+  return found
 }
 
-function collect(schema: Schema, path: string, found: Record<string, string>): void {
-  found[path] = typeOf(schema)
-  for (const [name, inner] of Object.entries(schema.properties ?? {})) collect(inner, `${path}.${name}`, found)
-  if (schema.items !== undefined) collect(schema.items, `${path}[]`, found)
-  if (schema.additionalProperties !== undefined) collect(schema.additionalProperties, `${path}{}`, found)
+function kindFacts({ group, scope, names, versions }: NonNullable<Crd['spec']>): OracleKind {
+  const fields: Record<string, Readonly<Record<string, PathFacts>> | string> = {}
+  const seen = new Map<string, string>()
+  for (const { name, schema } of versions) {
+    const facts = factsOf(schema.openAPIV3Schema)
+    const text = JSON.stringify(facts)
+    fields[name] = seen.get(text) ?? facts
+    if (!seen.has(text)) seen.set(text, name)
+  }
+  return {
+    group,
+    namespaced: scope === 'Namespaced',
+    plural: names.plural,
+    singular: names.singular,
+    shortNames: names.shortNames ?? [],
+    categories: names.categories ?? [],
+    columns: Object.fromEntries(versions.map((version) => [version.name, columnsOf(version)])),
+    served: versions.filter(({ served }) => served).map(({ name }) => name),
+    fields,
+  }
 }
 
-function typeOf(schema: Schema): string {
-  if (schema['x-kubernetes-int-or-string'] === true) return 'int-or-string'
-  if (schema.enum !== undefined) return `enum ${[...schema.enum].sort().join('|')}`
-  if (schema.type === 'array') return 'list'
-  if (schema.additionalProperties !== undefined) return 'map'
-  return schema.type ?? 'object'
+function columnsOf({ additionalPrinterColumns = [] }: CrdVersion): readonly string[] {
+  return additionalPrinterColumns.map(({ name, jsonPath, priority = 0 }) => `${name} ${jsonPath} ${priority}`)
+}
+
+/** One line for each field, so that a change of the CRDs is a readable diff. */
+function render(value: unknown, depth: number): string {
+  const flat = typeof value !== 'object' || value === null || Array.isArray(value)
+  if (flat || depth === 0) return JSON.stringify(value)
+  const lines = Object.entries(value).map(([key, entry]) => `${JSON.stringify(key)}: ${render(entry, depth - 1)}`)
+  return `{\n${lines.join(',\n')}\n}`
 }
 
 if (import.meta.main) {
-  const fields = extractFields()
-  if (fields === undefined) throw new Error(`${crdFile} is not there: crd-fields.json stays as it is`)
-  writeFileSync(oracleFile, `${JSON.stringify(fields, null, 2)}\n`)
+  const oracle = extractOracle()
+  if (oracle === undefined) throw new Error(`${crdFolder} is not there: crd-fields.json stays as it is`)
+  writeFileSync(oracleFile, `${render(oracle, 4)}\n`)
 }
