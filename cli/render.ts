@@ -81,6 +81,8 @@ export interface TableOptions {
   /** Milliseconds since 1970. */
   readonly now: number
   readonly labels?: boolean
+  /** The name is nobody's choice and stands in the wide form only. */
+  readonly nameIsWide?: boolean
   /** Before each name, where several kinds are printed. */
   readonly prefix?: string
 }
@@ -92,9 +94,10 @@ export function objectTable(
   options: TableOptions,
 ): { readonly headers: readonly string[]; readonly rows: readonly (readonly string[])[] } {
   const shown = columns.filter((column) => options.wide || column.priority === 0)
-  const headers = ['NAME', ...shown.map((column) => column.name.toUpperCase())]
+  const named = options.wide || options.nameIsWide !== true
+  const headers = [...(named ? ['NAME'] : []), ...shown.map((column) => column.name.toUpperCase())]
   const rows = objects.map((object) => [
-    `${options.prefix ?? ''}${object.metadata.name}`,
+    ...(named ? [`${options.prefix ?? ''}${object.metadata.name}`] : []),
     ...shown.map((column) => cell(object, column, options.now)),
   ])
   const withLabels = options.labels === true

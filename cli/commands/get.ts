@@ -160,6 +160,7 @@ function rendered(kind: Kind, objects: readonly MeshObject[], argv: Arguments, h
     labels: argv.showLabels,
     now: Date.now(),
     prefix,
+    nameIsWide: kind.nameIsWide === true,
   }
   const made = objectTable(objects, kind.columns, options)
   const text = table(made.headers, made.rows)
