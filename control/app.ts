@@ -30,6 +30,7 @@ import { EventRecorder } from './events/recorder.ts'
 import { FeedServer } from './feed/server.ts'
 import { GarbageCollector } from './gc.ts'
 import { Hosts } from './hosts.ts'
+import { IssuedCertificates } from './issued.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
 import { Acknowledged } from './publish/acknowledged.ts'
 import { DeltaLog } from './publish/delta-log.ts'
@@ -150,18 +151,22 @@ async function assemble(
     opened,
   )
   const reports = new Reports({ resources, entries, isVirtual: (address) => vips.contains(address), log })
+  const issued = new IssuedCertificates({ records: store.records, log })
+  opened.defer(() => issued.close())
   const encoded = new EncodedDeltas(deltas)
   const session = {
     ...{ authority, hosts, tokens, reports, deltas, encoded, publisher, log },
     feeds: () => replica?.feeds ?? [],
     acknowledged: () => status.acknowledged(),
     record,
+    issued: issued.note.bind(issued),
   }
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(secrets.token, stateDir)
   const routes = {
     ...controlRoutes({
       ...{ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf },
+      issued,
       replicaOf: (host) => replica?.replicaOf(host),
       awaySince: (host) => presence.awaySince(host),
     }),

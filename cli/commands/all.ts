@@ -10,6 +10,7 @@ import { version } from '../version.ts'
 import { agentProcess } from './agent.ts'
 import { analyzeCommand } from './analyze.ts'
 import { applyCommand } from './apply.ts'
+import { certsCommand } from './certs.ts'
 import { completionSource } from './completion-source.ts'
 import { contextCommand } from './context.ts'
 import { controlProcess } from './control.ts'
@@ -36,6 +37,7 @@ const commands = [
   analyzeCommand,
   statusCommand,
   workloadsCommand,
+  certsCommand,
   tokenCommand,
   joinCommand,
   controlProcess.command,
