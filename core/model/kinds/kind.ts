@@ -7,7 +7,7 @@ import type { MeshObject } from '../resource.ts'
 export type PathStep = string | { readonly type: string }
 
 /**
- * A column of `get`: `path` leads from the object to a scalar, or to a list whose items are joined with commas. `valueOf`
+ * A column of `get`: `path` leads from the object to a scalar, or to a list whose items are joined with commas. `columnValue`
  * (./cell.ts) follows it.
  */
 export interface Column {
