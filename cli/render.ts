@@ -1,6 +1,6 @@
 // How the CLI writes: tables as kubectl's, ages, colours only on a terminal. Pure but for the question whether there is one.
 import type { WriteStream } from 'node:tty'
-import { columnValue } from '../core/model/kinds/cell.ts'
+import { cellValue } from '../core/model/kinds/cell.ts'
 import type { Column } from '../core/model/kinds/kind.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 
@@ -56,7 +56,7 @@ export function age(ms: number): string {
 
 /** The cell of a column: the scalar at its path, lists joined with commas, maps as `key=value`. */
 export function cell(object: MeshObject, column: Column, now: number): string {
-  const value = columnValue(object, column)
+  const value = cellValue(object, column)
   if (column.type === 'date') {
     const time = typeof value === 'string' ? Date.parse(value) : Number.NaN
     return Number.isNaN(time) ? '<unknown>' : age(now - time)

@@ -2,7 +2,7 @@
 // that `kubectl get` prints.
 import { stringify } from 'yaml'
 import { isObject } from '../../core/model/field-check.ts'
-import { columnValue } from '../../core/model/kinds/cell.ts'
+import { cellValue } from '../../core/model/kinds/cell.ts'
 import type { Column, Kind } from '../../core/model/kinds/kind.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { acceptedTypes, isJson, isYaml } from './accept.ts'
@@ -116,7 +116,7 @@ function rowOf(kind: Kind, object: MeshObject, options: TableOptions): object {
 }
 
 function cellOf(column: Column, object: MeshObject, nowMs: number): string {
-  const found = columnValue(object, column)
+  const found = cellValue(object, column)
   if (column.type === 'date') return typeof found === 'string' ? ageOf(nowMs - Date.parse(found)) : '<unknown>'
   const text = cellText(found)
   return text === '' ? '<none>' : text

@@ -9,15 +9,7 @@ import { formatPath, type Problem } from '../../core/model/problem.ts'
 import type { Condition, MeshObject, ObjectKey } from '../../core/model/resource.ts'
 import { validateObject } from '../../core/model/validate.ts'
 import type { Store, StoredObject } from '../store/store.ts'
-import {
-  type Birth,
-  checkPreconditions,
-  immutableProblems,
-  isSame,
-  nameFor,
-  newObject,
-  updatedObject,
-} from './admission.ts'
+import { type Birth, checkPreconditions, isSame, nameFor, newObject, updatedObject } from './admission.ts'
 import { ClaimIndex } from './claims.ts'
 import {
   checkFinalizers,
@@ -29,6 +21,7 @@ import {
   terminatingNamespace,
 } from './deletion.ts'
 import { ApiError, alreadyExists, invalid, notFound } from './errors.ts'
+import { immutableProblems } from './immutable.ts'
 import { everything, type Predicate } from './selectors.ts'
 
 export interface ResourcesDeps {

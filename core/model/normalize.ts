@@ -1,4 +1,5 @@
 // Brings a valid resource into the form that is stored: explicit nulls dropped, Kubernetes' defaults filled in.
+import { completed } from './completion.ts'
 import { isObject } from './field-check.ts'
 import { withFieldDefaults } from './field-defaults.ts'
 import { kindOf, splitApiVersion } from './kinds.ts'
@@ -13,7 +14,8 @@ export function withoutNulls<Value>(value: Value): Value {
 }
 
 /** Fills in what Kubernetes fills in at creation. Virtual IPs are allocated elsewhere. */
-export function withDefaults(object: MeshObject): MeshObject {
+export function withDefaults(input: MeshObject): MeshObject {
+  const object = completed(input)
   if (object.kind === 'Service') return { ...object, spec: serviceDefaults(object.spec ?? {}) }
   if (object.kind === 'Namespace') return namespaceDefaults(object)
   const kind = kindOf(object.apiVersion, object.kind)

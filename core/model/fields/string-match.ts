@@ -1,28 +1,14 @@
 // StringMatch: exact, prefix or regular expression, as VirtualService writes it for paths, headers and origins.
 import { asWhole, type ObjectField } from './field.ts'
 import { atMostOne, oneOf, text } from './parts.ts'
+import { foreignToRe2 } from './re2.ts'
 import { clip } from './rules.ts'
 
-/** RE2 has neither look-around nor back references. */
-const notRe2 = /\(\?(?:[=!]|<[=!])|\\[1-9]/
-
-/** RE2 syntax, as far as it can be told without its parser. */
+/** What Istio takes as an expression, as far as it can be told without RE2's parser. */
 export function re2(value: string): string | undefined {
   if (value.length > 1024) return `has ${value.length} characters, at most 1024 are allowed`
-  if (notRe2.test(value))
-    return `"${clip(value)}" uses look-around or back references, which RE2 does not have; write several matches instead`
-  // what JavaScript writes in another way
-  const own = value
-    .replace(/\(\?[imsU]+\)/g, '')
-    .replaceAll('(?P<', '(?<')
-    .replace(/\\[AzQEC]/g, '')
-    .replace(/\[\[:\^?\w+:\]\]/g, '[a]')
-  try {
-    new RegExp(own)
-    return undefined
-  } catch {
-    return `"${clip(value)}" is not a regular expression; a literal . * + ? ( ) [ ] needs a backslash`
-  }
+  const wrong = foreignToRe2(value)
+  return wrong === undefined ? undefined : `"${clip(value)}" ${wrong}`
 }
 
 const notEmpty = (value: string): string | undefined =>

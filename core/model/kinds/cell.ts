@@ -2,9 +2,9 @@
 import type { MeshObject } from '../resource.ts'
 import type { Column, PathStep } from './kind.ts'
 
-/** What the column is about, as JSON; undefined where the object says nothing of it. */
-export function columnValue(object: MeshObject, { cell, path }: Column): unknown {
-  return cell?.(object) ?? valueAt(object, path)
+/** What the column says of the object: computed, or what its path leads to. */
+export function cellValue(object: MeshObject, column: Column): unknown {
+  return column.cell === undefined ? valueAt(object, column.path) : column.cell(object)
 }
 
 /** The value at the end of the path; over a list, the values of all items. Undefined where the object has none. */

@@ -7,7 +7,7 @@ import type { MeshObject } from '../resource.ts'
 export type PathStep = string | { readonly type: string }
 
 /**
- * A column of `get`: `path` leads from the object to a scalar, or to a list whose items are joined with commas. `columnValue`
+ * A column of `get`: `path` leads from the object to a scalar, or to a list whose items are joined with commas. `cellValue`
  * (./cell.ts) follows it.
  */
 export interface Column {
@@ -55,11 +55,6 @@ export function column(name: string, path: string, text: string, priority: 0 | 1
   return { name, type: 'string', path: path.split('.'), text, priority }
 }
 
-/** The status of the object's condition of that type. */
-export function conditionColumn(type: string, text: string): Column {
-  return { name: type, type: 'string', path: ['status', 'conditions', { type }, 'status'], text, priority: 0 }
-}
-
 /** A column that no single field holds. */
 export function computed(
   name: string,
@@ -68,6 +63,11 @@ export function computed(
   more: Partial<Pick<Column, 'type' | 'priority'>> = {},
 ): Column {
   return { name, type: 'string', path: [], text, priority: 0, cell, ...more }
+}
+
+/** The status of the object's condition of that type. */
+export function conditionColumn(type: string, text: string): Column {
+  return { name: type, type: 'string', path: ['status', 'conditions', { type }, 'status'], text, priority: 0 }
 }
 
 export const age: Column = {
