@@ -70,7 +70,9 @@ export class Check {
 
   #string(value: unknown, field: StringField, at: Path): void {
     if (typeof value !== 'string') {
-      const hint = typeof value === 'number' || typeof value === 'boolean' ? `; write "${value}" in quotes` : ''
+      const plain = typeof value === 'number' || typeof value === 'boolean'
+      // a duration of 5 is not mended by quotes
+      const hint = plain ? `; ${field.check?.(String(value)) ?? `write "${value}" in quotes`}` : ''
       this.report(at, `must be a string, found ${describe(value)}${hint}`, 'type')
       return
     }

@@ -127,7 +127,11 @@ const refused: readonly (readonly [string, string, string | RegExp])[] = [
     http(`retries: {attempts: 1, retryOn: "5xx,always"}, ${to}`),
     /"always" is neither an HTTP status nor one of 5xx/,
   ],
-  ['a timeout without unit', http(`timeout: 5, ${to}`), /timeout: must be a string, found the number 5/],
+  [
+    'a timeout without unit',
+    http(`timeout: 5, ${to}`),
+    /timeout: must be a string, found the number 5; "5" is not a duration such as 1\.5s/,
+  ],
   ['a timeout of nothing', http(`timeout: 0s, ${to}`), /"0s" is less than 1ms/],
   ['an empty fault', http(`fault: {}, ${to}`), /fault: has no effect: set one of delay, abort/],
   [
