@@ -71,6 +71,23 @@ for (const [name, spec] of Object.entries(valid)) {
   })
 }
 
+const asAbsent: Readonly<Record<string, string>> = {
+  'nulls in headers': http(
+    `headers: {request: {set: null, add: null}, response: null}, rewrite: {uri: /a, authority: null}, ${to}`,
+  ),
+  'a null of a rule': `{hosts: null, http: [{delegate: null, redirect: null, ${to}}]}`,
+  'a null weight': http(
+    'route: [{destination: {host: a, port: null}, weight: null}, {destination: {host: b}, weight: 1}]',
+  ),
+}
+
+for (const [name, spec] of Object.entries(asAbsent)) {
+  t.test(`${name}: as if it were not there`, (t) => {
+    t.strictSame(problemsOf(spec), [])
+    t.end()
+  })
+}
+
 const refused: readonly (readonly [string, string, string | RegExp])[] = [
   ['no rules', '{hosts: [orders]}', 'spec: has no rules: set one of http, tls, tcp'],
   [
