@@ -4,11 +4,12 @@ import { isObject } from '../../core/model/field-check.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { mediaType } from './body.ts'
 import { ApiError } from './errors.ts'
+import type { Preconditions } from './input.ts'
 import { mergePatch } from './patch/merge-patch.ts'
 import type { ResourceTarget } from './paths.ts'
 import { atVersion } from './representation.ts'
 import { type ApiRequest, isDryRun } from './request.ts'
-import type { ObjectStatus, Preconditions, Resources, Written } from './resources.ts'
+import type { ObjectStatus, Resources, Written } from './resources.ts'
 
 export interface WriteRequest extends ApiRequest {
   readonly target: ResourceTarget
