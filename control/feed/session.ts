@@ -232,6 +232,8 @@ export class FeedSession {
         return this.#send(delta)
       }
     }
+    // the version is not known here, after a restart perhaps; the state may be the same all the same
+    if (resume.digest === deltas.digest) return this.#send(new EncodedDelta(deltas.nothing()))
     this.#resync()
   }
 

@@ -162,7 +162,7 @@ t.test('a bad request never changes anything and always gets a Status', async (t
   const elsewhere = { ...policy('a'), metadata: { name: 'a', namespace: 'default' } }
   isStatus(t, await call('POST', policies, { body: elsewhere }), 400, 'BadRequest', /namespace/)
   isStatus(t, await call('POST', '/api/v1/services', { body: service('a') }), 400, 'BadRequest', /namespace/)
-  isStatus(t, await call('GET', '/api/v1/pods'), 404, 'NotFound')
+  isStatus(t, await call('GET', '/api/v1/podtemplates'), 404, 'NotFound')
   isStatus(t, await call('GET', '/api/v1/namespaces/shop/services/a/proxy'), 404, 'NotFound')
   isStatus(t, await call('GET', '/%ff'), 404, 'NotFound')
   isStatus(t, await call('POST', `${policies}/a`, { body: policy('a') }), 405, 'MethodNotAllowed')
