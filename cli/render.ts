@@ -1,5 +1,6 @@
 // How the CLI writes: tables as kubectl's, ages, colours only on a terminal. Pure but for the question whether there is one.
 import type { WriteStream } from 'node:tty'
+import { cellValue } from '../core/model/kinds/cell.ts'
 import type { Column } from '../core/model/kinds/kind.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 
@@ -55,20 +56,12 @@ export function age(ms: number): string {
 
 /** The cell of a column: the scalar at its path, lists joined with commas, maps as `key=value`. */
 export function cell(object: MeshObject, column: Column, now: number): string {
-  const value = follow(object, column.path)
+  const value = cellValue(object, column)
   if (column.type === 'date') {
     const time = typeof value === 'string' ? Date.parse(value) : Number.NaN
     return Number.isNaN(time) ? '<unknown>' : age(now - time)
   }
   return show(value)
-}
-
-function follow(value: unknown, path: readonly string[]): unknown {
-  if (Array.isArray(value)) return value.map((item: unknown) => follow(item, path))
-  const [head, ...rest] = path
-  if (head === undefined) return value
-  if (typeof value !== 'object' || value === null) return undefined
-  return follow((value as Readonly<Record<string, unknown>>)[head], rest)
 }
 
 function show(value: unknown): string {
@@ -82,16 +75,29 @@ function show(value: unknown): string {
   return String(value)
 }
 
+export interface TableOptions {
+  readonly namespaces: boolean
+  readonly wide: boolean
+  /** Milliseconds since 1970. */
+  readonly now: number
+  readonly labels?: boolean
+  /** The name is nobody's choice and stands in the wide form only. */
+  readonly nameIsWide?: boolean
+  /** Before each name, where several kinds are printed. */
+  readonly prefix?: string
+}
+
 /** Rows for `get`: namespace (with -A), name, the kind's columns. */
 export function objectTable(
   objects: readonly MeshObject[],
   columns: readonly Column[],
-  options: { readonly namespaces: boolean; readonly wide: boolean; readonly now: number; readonly labels?: boolean },
+  options: TableOptions,
 ): { readonly headers: readonly string[]; readonly rows: readonly (readonly string[])[] } {
   const shown = columns.filter((column) => options.wide || column.priority === 0)
-  const headers = ['NAME', ...shown.map((column) => column.name.toUpperCase())]
+  const named = options.wide || options.nameIsWide !== true
+  const headers = [...(named ? ['NAME'] : []), ...shown.map((column) => column.name.toUpperCase())]
   const rows = objects.map((object) => [
-    object.metadata.name,
+    ...(named ? [`${options.prefix ?? ''}${object.metadata.name}`] : []),
     ...shown.map((column) => cell(object, column, options.now)),
   ])
   const withLabels = options.labels === true

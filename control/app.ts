@@ -1,11 +1,13 @@
 // The control plane's one wiring place: store, certificate authority, resources, compile and publish, feed and API. Called by
 // cli/commands/control.ts and by tests. Everything that it knows is in the state directory: it may be killed at any time.
 import { createServer } from 'node:net'
+import { hostname } from 'node:os'
 import { MeshError } from '../core/base/errors.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
 import type { HostPort } from '../core/base/parsers.ts'
 import { controlIdentity } from '../core/identity/spiffe.ts'
 import { digestOf } from '../core/model/digest.ts'
+import { kindOf } from '../core/model/kinds.ts'
 import { canonicalAddress, type SocketAddress } from '../core/net/address.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
 import { ClaimIndex } from './api/claims.ts'
@@ -20,9 +22,15 @@ import { type CompileSettings, compileFormat } from './compile/settings.ts'
 import type { ControlConfig } from './config.ts'
 import { ConfigDirectory } from './directory.ts'
 import { EntryIndex } from './entries.ts'
+import type { MeshEvent } from './events/event.ts'
+import { expireEvents } from './events/expiry.ts'
+import { hostAway, hostBack, hostJoined, hostRevoked, leaderElected, vipsExhausted } from './events/mesh-events.ts'
+import { Presence } from './events/presence.ts'
+import { EventRecorder } from './events/recorder.ts'
 import { FeedServer } from './feed/server.ts'
 import { GarbageCollector } from './gc.ts'
 import { Hosts } from './hosts.ts'
+import { IssuedCertificates } from './issued.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
 import { Acknowledged } from './publish/acknowledged.ts'
 import { DeltaLog } from './publish/delta-log.ts'
@@ -59,6 +67,8 @@ export interface Control {
 const serverLifetimeMs = 24 * 60 * 60 * 1000
 const rootNamespace = 'culvert-system'
 const istioRootNamespace = 'istio-system'
+/** Where nobody serves events they are only logged. */
+const eventKind = kindOf('v1', 'Event')
 const seededNamespaces = ['default', rootNamespace] as const
 
 /** Throws CONFIG_INVALID (the configuration, or files of --config) or STORE_FAILED, and then leaves nothing open. */
@@ -97,11 +107,15 @@ async function assemble(
   opened.defer(() => store.close())
   const secrets = await openSecrets(config, stateDir, store)
   const authority = await openAuthority(config, secrets.keys, store, log)
-  const vips = new VipAllocator({ store })
+  let events: EventRecorder | undefined
+  const record = (event: MeshEvent): void => events?.record(event)
+  const vips = new VipAllocator({ store, exhausted: (service, message) => record(vipsExhausted(service, message)) })
   const allocate = vips.allocate.bind(vips)
   const claims = new ClaimIndex(store)
   const resources = new Resources({ store, allocate, claims, protectedNamespaces: seededNamespaces })
   await seedNamespaces(resources)
+  events = new EventRecorder({ resources, kind: eventKind, instance: hostname(), log })
+  opened.defer(() => events?.close())
   const collector = new GarbageCollector({ store, resources, log })
   opened.defer(() => collector.close())
   await openDirectory(config, resources, log, opened)
@@ -117,6 +131,7 @@ async function assemble(
     hosts: () => acknowledged.hosts,
     leads: () => replica?.leads ?? false,
     isCompiled: (kind) => rules.some((rule) => rule.kind.kind === kind),
+    record,
     log,
   })
   opened.defer(() => status.close())
@@ -125,19 +140,36 @@ async function assemble(
   const follower = new StoreFollower({ store, listeners: [claims, entries, publisher], log })
   opened.defer(() => follower.close())
   follower.start()
-  const hosts = new Hosts({ records: store.records, authority, certificateLifetimeMs: config.hostLifetime })
+  const hosts = new Hosts({
+    ...{ records: store.records, authority, certificateLifetimeMs: config.hostLifetime },
+    told: (host, what) => record(what === 'joined' ? hostJoined(host) : hostRevoked(host)),
+  })
   const tokens = new Tokens({ records: store.records, rootFingerprint: authority.rootFingerprint })
+  const told = (event: MeshEvent): void => (replica?.leads === true ? record(event) : undefined)
+  const presence = watchHosts(
+    { hosts, isConnected: (host) => sessionOf(host) !== undefined, record: told, log },
+    opened,
+  )
   const reports = new Reports({ resources, entries, isVirtual: (address) => vips.contains(address), log })
+  const issued = new IssuedCertificates({ records: store.records, log })
+  opened.defer(() => issued.close())
   const encoded = new EncodedDeltas(deltas)
   const session = {
     ...{ authority, hosts, tokens, reports, deltas, encoded, publisher, log },
     feeds: () => replica?.feeds ?? [],
     acknowledged: () => status.acknowledged(),
+    record,
+    issued: issued.note.bind(issued),
   }
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(secrets.token, stateDir)
   const routes = {
-    ...controlRoutes({ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf }),
+    ...controlRoutes({
+      ...{ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf },
+      issued,
+      replicaOf: (host) => replica?.replicaOf(host),
+      awaySince: (host) => presence.awaySince(host),
+    }),
     ...explainRoutes({ resources, deltas, ask: feed.explain.bind(feed) }),
   }
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
@@ -167,7 +199,7 @@ async function assemble(
   })
   opened.defer(() => replica?.close())
   if (config.store !== 'sqlite') followHosts(hosts, opened)
-  whileLeading(replica, { collector, status, hosts, reports, publisher, log })
+  whileLeading(replica, { collector, status, hosts, reports, publisher, resources, record, log })
   await replica.start()
   const addresses = { api: api.address, feed: feed.address }
   log.info({ ...addresses, trustDomain: authority.trustDomain }, 'control plane listens')
@@ -184,15 +216,41 @@ function followHosts(hosts: Hosts, opened: AsyncDisposableStack): void {
   })
 }
 
+/** Which hosts are away, and since when. */
+function watchHosts(
+  deps: {
+    readonly hosts: Hosts
+    readonly isConnected: (host: string) => boolean
+    readonly record: (event: MeshEvent) => void
+    readonly log: Logger
+  },
+  opened: AsyncDisposableStack,
+): Presence {
+  const { hosts, isConnected, record, log } = deps
+  const presence = new Presence({
+    hosts: async () => (await hosts.list()).map(({ host }) => host),
+    isConnected,
+    wentAway: (host) => record(hostAway(host)),
+    cameBack: (host) => record(hostBack(host)),
+    log,
+  })
+  hosts.onRevoked((host) => presence.forget(host))
+  opened.defer(() => presence.close())
+  presence.start()
+  return presence
+}
+
 /** What only one replica does. */
 function whileLeading(
   replica: Replica,
   deps: Pick<FeedDeps, 'hosts' | 'reports' | 'publisher' | 'log'> & {
     readonly collector: GarbageCollector
     readonly status: StatusWriter
+    readonly resources: Resources
+    readonly record: (event: MeshEvent) => void
   },
 ): void {
-  const { collector, status, hosts, reports, publisher, log } = deps
+  const { collector, status, hosts, reports, publisher, resources, record, log } = deps
   const forgetHosts = async (): Promise<void> => {
     await publisher.ready
     const known = await hosts.list()
@@ -202,6 +260,8 @@ function whileLeading(
   replica.onLead((until) => {
     collector.start(until)
     status.resume()
+    if (replica.isShared) record(leaderElected(replica.id, rootNamespace))
+    if (eventKind !== undefined) void expireEvents({ resources, kind: eventKind, log }, until)
     forgetHosts().catch((error: unknown) => log.warn({ err: error }, 'workloads of deleted hosts were not removed'))
   })
 }

@@ -16,6 +16,8 @@ const followRetryMs = 500
 export interface HostCertificate {
   /** Lower-case hex without leading zeros. */
   readonly serial: string
+  /** Milliseconds since 1970, as `notAfter`; absent in records of earlier versions. */
+  readonly notBefore?: number
   readonly notAfter: number
 }
 
@@ -29,6 +31,8 @@ export interface HostsDeps {
   readonly records: RecordStore
   readonly authority: Authority
   readonly certificateLifetimeMs: number
+  /** Told of what was done to a host by way of this replica. */
+  readonly told?: (host: string, what: 'joined' | 'revoked') => void
   readonly clock?: () => number
 }
 
@@ -63,6 +67,7 @@ export class Hosts {
       const record: HostRecord = { host, identities, cidrs, joinedAt: this.#clock(), certificates: [entryOf(signed)] }
       await this.#deps.records.put(bucket, host, record)
       this.#announceRemoval(host)
+      this.#deps.told?.(host, 'joined')
       return signed
     })
   }
@@ -98,6 +103,7 @@ export class Hosts {
       if ((await this.get(host)) === undefined) return false
       await this.#deps.records.delete(bucket, host)
       this.#announceRemoval(host)
+      this.#deps.told?.(host, 'revoked')
       return true
     })
   }
@@ -130,5 +136,5 @@ export class Hosts {
 }
 
 function entryOf(signed: SignedCertificate): HostCertificate {
-  return { serial: normalSerial(signed.serial), notAfter: signed.notAfter }
+  return { serial: normalSerial(signed.serial), notBefore: signed.notBefore, notAfter: signed.notAfter }
 }

@@ -2,7 +2,14 @@
 // API server has authenticated the caller.
 import { MeshError } from '../core/base/errors.ts'
 import { integer, list, object, text } from '../core/feed/shape.ts'
-import type { HostStatus, MeshStatus, ReplicaStatus, WorkloadStatus } from '../core/model/mesh-status.ts'
+import { hostIdentity } from '../core/identity/spiffe.ts'
+import type {
+  CertificateStatus,
+  HostStatus,
+  MeshStatus,
+  ReplicaStatus,
+  WorkloadStatus,
+} from '../core/model/mesh-status.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 import { ApiError } from './api/errors.ts'
 import type { ApiRequest, Handler } from './api/request.ts'
@@ -14,6 +21,7 @@ import type { EntryIndex } from './entries.ts'
 import type { SessionStatus } from './feed/session.ts'
 import { checkGrant } from './grants.ts'
 import type { HostCertificate, HostRecord, Hosts } from './hosts.ts'
+import type { IssuedCertificates } from './issued.ts'
 import type { DeltaLog } from './publish/delta-log.ts'
 import type { Reports } from './reports.ts'
 import type { Tokens } from './tokens.ts'
@@ -29,6 +37,11 @@ export interface RoutesDeps {
   readonly replicas: () => readonly ReplicaStatus[]
   /** Of a connected host, on whichever replica. */
   readonly session: (host: string) => SessionStatus | undefined
+  readonly issued: Pick<IssuedCertificates, 'list'>
+  /** The id of the replica that a host is connected to. */
+  readonly replicaOf: (host: string) => string | undefined
+  /** Since when a host is not connected, in milliseconds since 1970. */
+  readonly awaySince: (host: string) => number | undefined
 }
 
 const defaultTtlSeconds = 3600
@@ -45,6 +58,7 @@ export function controlRoutes(deps: RoutesDeps): Readonly<Record<string, Handler
     'POST /culvert/v1/tokens': (request) => createToken(deps, request),
     [`GET ${hostsPath}`]: async () => ({ status: 200, body: { hosts: await deps.hosts.list() } }),
     [`DELETE ${hostsPath}/`]: (request) => deleteHost(deps, request),
+    'GET /culvert/v1/certificates': async () => ({ status: 200, body: { certificates: await certificates(deps) } }),
     'GET /culvert/v1/status': async () => ({ status: 200, body: await meshStatus(deps) }),
   }
 }
@@ -72,6 +86,16 @@ async function deleteHost(deps: RoutesDeps, request: ApiRequest): ReturnType<Han
   return { status: 200, body: { host } }
 }
 
+/** Of hosts, then of the workloads on them. */
+async function certificates({ authority, hosts, issued }: RoutesDeps): Promise<readonly CertificateStatus[]> {
+  const records = await hosts.list()
+  const own = records.flatMap(({ host, certificates }) => {
+    const identity = hostIdentity(authority.trustDomain, host)
+    return certificates.map((certificate) => ({ host, identity, ...certificateStatus(certificate) }))
+  })
+  return [...own, ...(await issued.list(new Set(records.map(({ host }) => host))))]
+}
+
 async function meshStatus(deps: RoutesDeps): Promise<MeshStatus> {
   const { authority, deltas } = deps
   const hosts = await deps.hosts.list()
@@ -83,34 +107,57 @@ async function meshStatus(deps: RoutesDeps): Promise<MeshStatus> {
     revision: deps.publisher.revision,
     certificateAuthority: { rootFingerprint, issuingNotAfter: new Date(issuingNotAfter).toISOString() },
     replicas: deps.replicas(),
-    hosts: hosts.map((record) => hostStatus(record, deps.session(record.host), deps)),
+    hosts: hosts.map((record) => hostStatus(record, deps)),
   }
 }
 
-function hostStatus(
-  record: HostRecord,
-  session: SessionStatus | undefined,
-  { entries, deltas }: Pick<RoutesDeps, 'entries' | 'deltas'>,
-): HostStatus {
+function hostStatus(record: HostRecord, deps: RoutesDeps): HostStatus {
+  const { host, identities, certificates } = record
+  const session = deps.session(host)
   const version = session?.ackedVersion ?? 0
-  const reports = new Map(session?.reports.map((report) => [report.uid, report]))
+  const lag = deps.deltas.versionsSince(version)
+  const behindSince = lag === 0 ? undefined : timeText(deps.deltas.changedAfter(version))
+  const lastRefusal = session?.lastRefusal
   return {
-    host: record.host,
-    connected: session !== undefined,
-    ...(session === undefined
-      ? {}
-      : { connectedSince: new Date(session.connectedAt).toISOString(), build: session.build }),
+    host,
+    ...connectionStatus(host, session, deps),
     version,
-    lag: deltas.versionsSince(version),
+    lag,
+    ...(behindSince === undefined ? {} : { behindSince }),
     refused: session?.refusedResources ?? [],
+    ...(lastRefusal === undefined ? {} : { lastRefusal }),
     refusedWorkloads: session?.refusedReports ?? [],
-    workloads: entries.onHost(record.host).map((entry) => {
-      const uncapturedConnections = reports.get(workloadUid(entry))?.uncapturedConnections
-      return { ...workloadStatus(entry), ...(uncapturedConnections === undefined ? {} : { uncapturedConnections }) }
-    }),
-    identities: record.identities,
-    certificates: record.certificates.map(certificateStatus),
+    workloads: workloadsOn(host, session, deps),
+    identities,
+    certificates: certificates.map(certificateStatus),
   }
+}
+
+function connectionStatus(
+  host: string,
+  session: SessionStatus | undefined,
+  deps: RoutesDeps,
+): Pick<HostStatus, 'connected' | 'connectedSince' | 'build' | 'replica' | 'awaySince'> {
+  if (session === undefined) {
+    const awaySince = timeText(deps.awaySince(host))
+    return { connected: false, ...(awaySince === undefined ? {} : { awaySince }) }
+  }
+  const { build, connectedAt } = session
+  const replica = deps.replicaOf(host)
+  const connectedSince = new Date(connectedAt).toISOString()
+  return { connected: true, connectedSince, build, ...(replica === undefined ? {} : { replica }) }
+}
+
+function workloadsOn(host: string, session: SessionStatus | undefined, { entries }: RoutesDeps) {
+  const reports = new Map(session?.reports.map((report) => [report.uid, report]))
+  return entries.onHost(host).map((entry) => {
+    const uncapturedConnections = reports.get(workloadUid(entry))?.uncapturedConnections
+    return { ...workloadStatus(entry), ...(uncapturedConnections === undefined ? {} : { uncapturedConnections }) }
+  })
+}
+
+function timeText(at: number | undefined): string | undefined {
+  return at === undefined ? undefined : new Date(at).toISOString()
 }
 
 function workloadStatus(entry: MeshObject): WorkloadStatus {
@@ -124,6 +171,11 @@ function workloadStatus(entry: MeshObject): WorkloadStatus {
   }
 }
 
-function certificateStatus({ serial, notAfter }: HostCertificate): HostStatus['certificates'][number] {
-  return { serial, notAfter: new Date(notAfter).toISOString() }
+function certificateStatus({ serial, notBefore, notAfter }: HostCertificate): HostStatus['certificates'][number] {
+  const begin = timeText(notBefore)
+  return {
+    serial,
+    ...(begin === undefined ? {} : { notBefore: begin }),
+    notAfter: new Date(notAfter).toISOString(),
+  }
 }

@@ -27,6 +27,8 @@ interface VipRecord {
 export interface VipAllocatorOptions {
   readonly store: Store
   readonly ranges?: readonly string[]
+  /** Told of a service that gets no address because a range is full. */
+  readonly exhausted?: (service: MeshObject, message: string) => void
   readonly clock?: () => number
 }
 
@@ -34,12 +36,14 @@ export class VipAllocator {
   readonly #store: Store
   readonly #ranges: ReadonlyMap<AddressFamily, Range>
   readonly #within = new CidrTrie<true>()
+  readonly #exhausted: VipAllocatorOptions['exhausted']
   readonly #clock: () => number
   readonly #serial = new Serial()
 
   constructor(options: VipAllocatorOptions) {
     this.#store = options.store
     this.#clock = options.clock ?? Date.now
+    this.#exhausted = options.exhausted
     const ranges = (options.ranges ?? vipRanges).map((cidr) => rangeOf(cidr))
     this.#ranges = new Map(ranges.map((range) => [range.family, range]))
     for (const cidr of options.ranges ?? vipRanges) this.#within.insert(cidr, true)
@@ -76,7 +80,7 @@ export class VipAllocator {
       if (addresses.some((address) => familyOf(address) === family)) continue
       const kept = recorded.find((address) => familyOf(address) === family)
       if (kept !== undefined) await this.#claim(kept, name)
-      addresses.push(kept ?? (await this.#next(family, name)))
+      addresses.push(kept ?? (await this.#next(family, name, service)))
     }
     return addresses
   }
@@ -122,7 +126,7 @@ export class VipAllocator {
   }
 
   /** The next free address after the last one given out, wrapping at the end of the range. */
-  async #next(family: AddressFamily, name: string): Promise<string> {
+  async #next(family: AddressFamily, name: string, service: MeshObject): Promise<string> {
     const range = this.#ranges.get(family)!
     let cursor = BigInt(((await this.#store.records.get(cursorBucket, family)) as string | undefined) ?? '0')
     for (let probe = 0; probe < maxProbes; probe++) {
@@ -133,7 +137,9 @@ export class VipAllocator {
       await this.#store.records.put(cursorBucket, family, String(cursor))
       return address
     }
-    throw new MeshError('RESOURCE_INVALID', `no virtual IP is free in ${range.cidr} for the service ${name}`)
+    const message = `no virtual IP is free in ${range.cidr} for the service ${name}`
+    this.#exhausted?.(service, message)
+    throw new MeshError('RESOURCE_INVALID', message)
   }
 }
 

@@ -132,10 +132,28 @@ function kindSection(kind: Kind): string {
 /** The field itself and everything below it. */
 function fieldRows(field: Field, path: string): readonly (readonly string[])[] {
   const name = `\`${path}\`${field.required === true ? ' (required)' : ''}`
-  const own = [name, typeText(field), [useText(field.use), ...exceptions(field)].join('; '), field.text]
+  const own = [
+    name,
+    typeText(field),
+    [useText(field.use), ...exceptions(field)].join('; '),
+    field.text + olderForms(field),
+  ]
   if (field.type === 'list') return [own, ...below(field.item, `${path}[]`)]
   if (field.type === 'map') return [own, ...below(field.value, `${path}.*`)]
   return [own, ...below(field, path)]
+}
+
+function olderForms({ forms = {} }: Field): string {
+  return Object.entries(forms)
+    .map(
+      ([version, form]) =>
+        ` In ${version}: ${[form.required === true ? 'required' : 'optional', ...limits(form)].join(', ')}.`,
+    )
+    .join('')
+}
+
+function limits(form: Field): readonly string[] {
+  return form.type === 'list' && form.maxItems !== undefined ? [`up to ${form.maxItems} entries`] : []
 }
 
 function below(field: Field, path: string): readonly (readonly string[])[] {
@@ -150,6 +168,7 @@ function typeText(field: Field): string {
     case 'any':
       return 'any JSON value'
     case 'integer':
+      if (field.values !== undefined) return field.values.map((value) => `\`${value}\``).join(' ')
       return `integer ${field.min} to ${field.max}`
     case 'list':
       return `list of ${typeText(field.item)}`

@@ -3,7 +3,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Kind } from '../../core/model/kinds/kind.ts'
 import { withDefaults, withoutNulls } from '../../core/model/normalize.ts'
-import { type Problem, problemAt } from '../../core/model/problem.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { conflict } from './errors.ts'
 
@@ -94,15 +93,6 @@ function keepAllocated(old: MeshObject, input: MeshObject): MeshObject {
 
 function isUnset(value: unknown): boolean {
   return value === undefined || value === ''
-}
-
-/** Fields that never change once set. */
-export function immutableProblems(old: MeshObject, updated: MeshObject): readonly Problem[] {
-  if (updated.kind !== 'Service' || updated.spec?.['type'] === 'ExternalName') return []
-  const before = old.spec?.['clusterIP']
-  const after = updated.spec?.['clusterIP']
-  if (isUnset(before) || isDeepStrictEqual(before, after)) return []
-  return [problemAt(['spec', 'clusterIP'], `is immutable: it is ${String(before)}, and cannot become ${String(after)}`)]
 }
 
 /** Whether an update would write exactly what is there. */

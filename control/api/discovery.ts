@@ -66,7 +66,7 @@ function resourcesOf(group: string, version: string): readonly DiscoveredResourc
   const rows = kinds.filter((kind) => kind.group === group && kind.versions.includes(version))
   const reviews = reviewResources.filter((review) => review.group === group && review.version === version)
   return [
-    ...rows.flatMap((kind) => [mainResource(kind), statusResource(kind)]),
+    ...rows.flatMap((kind) => [mainResource(kind), ...(kind.hasNoStatus === true ? [] : [statusResource(kind)])]),
     ...reviews.map(({ plural, kind }) => {
       return { name: plural, singularName: kind.toLowerCase(), namespaced: false, kind, verbs: ['create'] }
     }),

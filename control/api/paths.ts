@@ -65,7 +65,7 @@ function parseResource(
   const [plural, name, subresource, more] = rest
   const kind = kinds.find((row) => row.group === group && row.plural === plural && row.versions.includes(version))
   if (kind === undefined || more !== undefined) return undefined
-  if (subresource !== undefined && subresource !== 'status') return undefined
+  if (subresource !== undefined && (subresource !== 'status' || kind.hasNoStatus === true)) return undefined
   // one object of a namespaced kind is addressed with its namespace, a cluster-scoped one never
   if (namespace !== undefined && !kind.namespaced) return undefined
   if (namespace === undefined && kind.namespaced && name !== undefined) return undefined

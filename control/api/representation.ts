@@ -2,6 +2,7 @@
 // that `kubectl get` prints.
 import { stringify } from 'yaml'
 import { isObject } from '../../core/model/field-check.ts'
+import { cellValue } from '../../core/model/kinds/cell.ts'
 import type { Column, Kind } from '../../core/model/kinds/kind.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { acceptedTypes, isJson, isYaml } from './accept.ts'
@@ -88,7 +89,8 @@ export interface TableOptions {
 
 /** `meta.k8s.io/v1 Table`. */
 export function tableOf(kind: Kind, objects: readonly MeshObject[], options: TableOptions): object {
-  const name = { name: 'Name', type: 'string', format: 'name', description: 'Name of the object.', priority: 0 }
+  const priority = kind.nameIsWide === true ? 1 : 0
+  const name = { name: 'Name', type: 'string', format: 'name', description: 'Name of the object.', priority }
   const others = kind.columns.map(({ name, type, text, priority }) => ({
     name,
     // the age is computed here: kubectl prints cells as they are
@@ -114,16 +116,10 @@ function rowOf(kind: Kind, object: MeshObject, options: TableOptions): object {
 }
 
 function cellOf(column: Column, object: MeshObject, nowMs: number): string {
-  const found = column.path.reduce<unknown>((value, part) => step(value, part), object)
+  const found = cellValue(object, column)
   if (column.type === 'date') return typeof found === 'string' ? ageOf(nowMs - Date.parse(found)) : '<unknown>'
   const text = cellText(found)
   return text === '' ? '<none>' : text
-}
-
-/** One step of a path; over a list it is taken in every item. */
-function step(value: unknown, part: string): unknown {
-  if (Array.isArray(value)) return value.map((item) => step(item, part))
-  return isObject(value) ? value[part] : undefined
 }
 
 function cellText(value: unknown): string {

@@ -5,15 +5,7 @@ import { namespaceKind } from '../../core/model/kinds/core.ts'
 import type { Kind } from '../../core/model/kinds/kind.ts'
 import type { Condition, MeshObject, ObjectKey } from '../../core/model/resource.ts'
 import type { Store, StoredObject } from '../store/store.ts'
-import {
-  type Birth,
-  checkPreconditions,
-  immutableProblems,
-  isSame,
-  nameFor,
-  newObject,
-  updatedObject,
-} from './admission.ts'
+import { type Birth, checkPreconditions, isSame, nameFor, newObject, updatedObject } from './admission.ts'
 import { applyConfiguration, type Configuration, createdByApply } from './apply/apply.ts'
 import type { Writer } from './apply/managers.ts'
 import { type Tracking, withEntries, withOwners } from './apply/tracking.ts'
@@ -28,6 +20,7 @@ import {
   terminatingNamespace,
 } from './deletion.ts'
 import { ApiError, alreadyExists, conflict, invalid, notFound } from './errors.ts'
+import { immutableProblems } from './immutable.ts'
 import { checked, keyFor, keyOf, type Preconditions, preconditionsOf, sameObject, warningsOf } from './input.ts'
 import { everything, type Predicate } from './selectors.ts'
 import { WriteLock } from './write-lock.ts'

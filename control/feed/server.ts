@@ -12,6 +12,7 @@ import { FeedConnection, maxAgentMessageBytes } from '../../core/feed/connection
 import type { AgentMessage, ControlMessage } from '../../core/feed/messages.ts'
 import { parseAgentMessage } from '../../core/feed/parse.ts'
 import type { ExplainQuestion, LiveView } from '../../core/model/explanation.ts'
+import type { Refusal } from '../../core/model/mesh-status.ts'
 import { canonicalAddress, type SocketAddress } from '../../core/net/address.ts'
 import { NetworkNamespace, tcpListener } from '../../core/net/sys.ts'
 import type { ServerCertificate, ServerKeyPair } from '../ca/server-certificate.ts'
@@ -19,7 +20,7 @@ import type { HostRecord } from '../hosts.ts'
 import { handleJoin, type JoinDeps } from './join.ts'
 import { type HostPeer, hostPeer } from './peer.ts'
 import { Reconnects } from './reconnects.ts'
-import { FeedSession, type SessionDeps, type SessionStatus } from './session.ts'
+import { FeedSession, type SessionConnect, type SessionDeps, type SessionStatus } from './session.ts'
 
 const handshakeMs = 10_000
 const maxConnections = 10_000
@@ -40,6 +41,8 @@ export class FeedServer {
   readonly #sockets: WebSocketServer
   readonly #sessions = new Map<string, { readonly session: FeedSession; readonly serial: string }>()
   readonly #ending = new Set<Promise<void>>()
+  /** What hosts that connect again could not take before. */
+  readonly #refusals = new Map<string, Refusal>()
   readonly #reconnects = new Reconnects()
   #closing = false
 
@@ -175,20 +178,23 @@ export class FeedServer {
     const { log, pingMs = 10_000 } = this.#options
     const { host } = peer
     this.#sessions.get(host)?.session.refuse(new MeshError('FEED_CLOSED', 'a newer connection of this host took over'))
-    const session: FeedSession = new FeedSession(this.#options, record, peer.notAfter, (onMessage) => {
-      return new FeedConnection<AgentMessage, ControlMessage>(webSocket, {
+    const connect: SessionConnect = (onMessage) =>
+      new FeedConnection<AgentMessage, ControlMessage>(webSocket, {
         parse: parseAgentMessage,
         onMessage,
         onClose: (error) => this.#ended(host, session, error),
         pingMs,
       })
-    })
+    const earlier = this.#refusals.get(host)
+    const session: FeedSession = new FeedSession(this.#options, record, peer.notAfter, connect, earlier)
     this.#sessions.set(host, { session, serial: peer.serial })
     log.info({ host }, 'host connected')
   }
 
   #ended(host: string, session: FeedSession, error: MeshError | undefined): void {
     if (this.#sessions.get(host)?.session === session) this.#sessions.delete(host)
+    const { lastRefusal } = session.status
+    if (lastRefusal !== undefined) this.#refusals.set(host, lastRefusal)
     this.#options.log.info({ host, ...(error === undefined ? {} : { reason: error.message }) }, 'host disconnected')
     const ending = session.ended().finally(() => this.#ending.delete(ending))
     this.#ending.add(ending)

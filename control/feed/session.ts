@@ -9,8 +9,11 @@ import type { AgentMessage, ControlMessage, WorkloadReport } from '../../core/fe
 import { packedFeature } from '../../core/feed/packing.ts'
 import { parseIdentity } from '../../core/identity/spiffe.ts'
 import type { ExplainQuestion, LiveView } from '../../core/model/explanation.ts'
+import type { Refusal } from '../../core/model/mesh-status.ts'
 import type { RefusedResource } from '../../core/model/types.ts'
-import type { Authority } from '../ca/authority.ts'
+import type { Authority, SignedCertificate } from '../ca/authority.ts'
+import type { MeshEvent } from '../events/event.ts'
+import { resourceRefused, workloadRefused } from '../events/mesh-events.ts'
 import type { HostRecord, Hosts } from '../hosts.ts'
 import type { Placement } from '../placement.ts'
 import type { DeltaLog } from '../publish/delta-log.ts'
@@ -43,6 +46,10 @@ export interface SessionDeps {
   readonly feeds: () => readonly { readonly host: string; readonly port: number }[]
   /** Called when what a host has acknowledged may have changed. */
   readonly acknowledged: () => void
+  /** Told of each certificate that a workload gets. */
+  readonly issued?: (host: string, identity: string, signed: SignedCertificate) => void
+  /** Told of what is worth an event. */
+  readonly record?: (event: MeshEvent) => void
   readonly log: Logger
 }
 
@@ -55,6 +62,8 @@ export interface SessionStatus {
   readonly ackedVersion: number
   /** What the host could not take of the acknowledged version. */
   readonly refusedResources: readonly RefusedResource[]
+  /** What it could not take last, though it may have taken it since. */
+  readonly lastRefusal?: Refusal | undefined
   readonly reports: readonly WorkloadReport[]
   readonly refusedReports: Placement['refused']
 }
@@ -85,12 +94,23 @@ export class FeedSession {
   #writing = false
   #acked: { readonly version: number; readonly refused: readonly RefusedResource[] } = { version: 0, refused: [] }
   #placement: Placement = { accepted: [], refused: [] }
+  #lastRefusal: Refusal | undefined
 
-  /** `certificateEnds`: when the certificate that the host connected with is worth nothing any more. */
-  constructor(deps: SessionDeps, host: HostRecord, certificateEnds: number, connect: SessionConnect) {
+  /**
+   * `certificateEnds`: when the certificate that the host connected with is worth nothing any more; `lastRefusal`: of an earlier
+   * session of the host.
+   */
+  constructor(
+    deps: SessionDeps,
+    host: HostRecord,
+    certificateEnds: number,
+    connect: SessionConnect,
+    lastRefusal?: Refusal,
+  ) {
     this.#deps = deps
     this.#host = host
     this.#certificateEnds = certificateEnds
+    this.#lastRefusal = lastRefusal
     this.#connection = connect((message, size) => this.#enqueue(message, size))
     this.#armExpiry()
     this.#stopFollowing = deps.publisher.onVersion(() => this.#follow())
@@ -104,6 +124,7 @@ export class FeedSession {
       sentVersion: this.#phase.kind === 'following' ? this.#phase.sentVersion : 0,
       ackedVersion: this.#acked.version,
       refusedResources: this.#acked.refused,
+      ...(this.#lastRefusal === undefined ? {} : { lastRefusal: this.#lastRefusal }),
       reports: this.#placement.accepted.map(({ report }) => report),
       refusedReports: this.#placement.refused,
     }
@@ -211,6 +232,8 @@ export class FeedSession {
         return this.#send(delta)
       }
     }
+    // the version is not known here, after a restart perhaps; the state may be the same all the same
+    if (resume.digest === deltas.digest) return this.#send(new EncodedDelta(deltas.nothing()))
     this.#resync()
   }
 
@@ -254,7 +277,12 @@ export class FeedSession {
   async #workloads(reports: readonly WorkloadReport[]): Promise<void> {
     const host = await this.#deps.hosts.get(this.#host.host)
     if (host === undefined) throw new MeshError('NODE_UNAUTHORIZED', `host "${this.#host.host}" was deleted`)
+    const before = this.#placement.refused
     this.#placement = await this.#deps.reports.apply(host, reports)
+    for (const refused of this.#placement.refused) {
+      const isNews = !before.some((earlier) => isDeepStrictEqual(earlier, refused))
+      if (isNews) this.#deps.record?.(workloadRefused(host.host, refused))
+    }
     this.#connection.send({ type: 'workloads-result', refused: this.#placement.refused })
   }
 
@@ -265,8 +293,13 @@ export class FeedSession {
     const refused = message.refused.slice(0, maxRefusedKept)
     const isNews = !isDeepStrictEqual(refused, this.#acked.refused)
     this.#acked = { version: message.version, refused }
+    const [first] = refused
+    if (first !== undefined && isNews) {
+      this.#lastRefusal = { ...first, version: message.version, at: new Date().toISOString() }
+      for (const resource of refused) this.#deps.record?.(resourceRefused(this.#host.host, resource))
+    }
     this.#deps.acknowledged()
-    if (refused.length === 0 || !isNews) return
+    if (first === undefined || !isNews) return
     const count = message.refused.length
     this.#deps.log.warn({ host: this.#host.host, count, refused: refused.slice(0, 20) }, 'a host refused resources')
   }
@@ -283,11 +316,13 @@ export class FeedSession {
     }
   }
 
-  #sign(identity: string, csr: string): Promise<{ readonly chain: string }> {
+  async #sign(identity: string, csr: string): Promise<{ readonly chain: string }> {
     const { hosts, authority } = this.#deps
     if (identity === 'node') return hosts.renew(this.#host.host, csr)
     this.#authorize(identity)
-    return authority.sign(csr, identity)
+    const signed = await authority.sign(csr, identity)
+    this.#deps.issued?.(this.#host.host, identity, signed)
+    return signed
   }
 
   /** An identity is signed only for a host on which an accepted workload has it. */

@@ -21,6 +21,8 @@ interface Gone extends CompiledKey {
 interface Change {
   readonly version: number
   readonly key: string
+  /** Milliseconds since 1970. */
+  readonly at: number
 }
 
 const defaultRemovalsKept = 10_000
@@ -31,6 +33,7 @@ const staleChanges = 1024
 export class DeltaLog {
   readonly #baseEpoch: string
   readonly #removalsKept: number
+  readonly #clock: () => number
   readonly #held = new Map<string, Held>()
   /** In the order of their removal. */
   readonly #gone = new Map<string, Gone>()
@@ -42,11 +45,13 @@ export class DeltaLog {
   #revision = 0
   /** Nobody can resume from before this version. */
   #oldest = Number.POSITIVE_INFINITY
+  #summary: { readonly epoch: string; readonly version: number; readonly digest: string } | undefined
 
-  constructor(epoch: string, removalsKept = defaultRemovalsKept) {
+  constructor(epoch: string, removalsKept = defaultRemovalsKept, clock: () => number = Date.now) {
     this.#baseEpoch = epoch
     this.#epoch = epoch
     this.#removalsKept = removalsKept
+    this.#clock = clock
   }
 
   get epoch(): string {
@@ -124,12 +129,33 @@ export class DeltaLog {
     return Math.max(new Set(later).size, version < this.#version ? 1 : 0)
   }
 
+  /**
+   * When the first version after this one came, as far as it is known (milliseconds since 1970): whoever has this version is behind
+   * since then. Undefined where none came.
+   */
+  changedAfter(version: number): number | undefined {
+    return this.#changes[this.#indexAfter(version)]?.at
+  }
+
+  /** digestOf the digests of all resources: whoever has the same holds this very state. */
+  get digest(): string {
+    if (this.#summary?.epoch !== this.#epoch || this.#summary.version !== this.#version) {
+      const digests = Object.fromEntries([...this.#held].map(([key, held]) => [key, digestOfHeld(held)]))
+      this.#summary = { epoch: this.#epoch, version: this.#version, digest: digestOf(digests) }
+    }
+    return this.#summary.digest
+  }
+
+  /** Only says which version this is. */
+  nothing(): CompiledDelta {
+    return this.#delta(false, [], [])
+  }
+
   /** What makes a state with these digests (keyed `Kind/key`) into the current one. */
   difference(digests: Readonly<Record<string, string>>): CompiledDelta {
     const upserts: CompiledResource[] = []
     for (const [key, held] of this.#held) {
-      held.digest ??= digestOf(held.resource.value)
-      if (!Object.hasOwn(digests, key) || digests[key] !== held.digest) upserts.push(held.resource)
+      if (!Object.hasOwn(digests, key) || digests[key] !== digestOfHeld(held)) upserts.push(held.resource)
     }
     const removes = Object.keys(digests).flatMap((key) => (this.#held.has(key) ? [] : [splitKey(key)]))
     return this.#delta(false, upserts, removes)
@@ -141,18 +167,19 @@ export class DeltaLog {
 
   #put({ upserts, removes }: Pick<CompiledDelta, 'upserts' | 'removes'>, version: number): boolean {
     const before = this.#changes.length
+    const at = this.#clock()
     for (const resource of upserts) {
       const key = keyText(resource)
       if (isDeepStrictEqual(this.#held.get(key)?.resource.value, resource.value)) continue
       this.#held.set(key, { resource, changedAt: version })
       this.#gone.delete(key)
-      this.#changes.push({ version, key })
+      this.#changes.push({ version, key, at })
     }
     for (const { kind, key: name } of removes) {
       const key = keyText({ kind, key: name })
       if (!this.#held.delete(key)) continue
       this.#gone.set(key, { kind, key: name, changedAt: version })
-      this.#changes.push({ version, key })
+      this.#changes.push({ version, key, at })
     }
     this.#revision = Math.max(this.#revision, version)
     if (this.#changes.length === before) return false
@@ -201,6 +228,11 @@ export class DeltaLog {
     this.#version = 0
     this.#revision = 0
   }
+}
+
+function digestOfHeld(held: Held): string {
+  held.digest ??= digestOf(held.resource.value)
+  return held.digest
 }
 
 function keyText({ kind, key }: CompiledKey): string {

@@ -40,13 +40,14 @@ export function isQuiet(kind: string): boolean {
   return quietKinds.has(kind)
 }
 
-function isOwn(condition: Condition): boolean {
+/** Whether the control plane decides a condition. */
+export function isOwn(condition: Condition): boolean {
   return ownTypes.has(condition.type) || condition.type.startsWith('Ignored.')
 }
 
 /**
- * The status that says what is wanted, or undefined where it does already. A condition keeps the time of its last change while its
- * status stays.
+ * The status that says what is wanted, or undefined where it does already, and for a GatewayClass of another controller. A condition
+ * keeps the time of its last change while its status stays.
  *
  * @param now RFC 3339
  */
@@ -55,6 +56,7 @@ export function statusToWrite(
   wanted: readonly Condition[],
   now: string,
 ): MeshObject['status'] | undefined {
+  if (object.kind === 'GatewayClass' && object.spec?.['controllerName'] !== controllerName) return undefined
   if (routes.has(object.kind)) return routeStatus(object, wanted, now)
   const current = object.status?.conditions ?? []
   const conditions = merged(current, isQuiet(object.kind) && !worthSaying(current, wanted) ? [] : wanted, now)
@@ -74,6 +76,13 @@ function merged(current: readonly Condition[], wanted: readonly Condition[], now
     return { ...condition, lastTransitionTime: kept ?? now }
   })
   return [...foreign, ...own]
+}
+
+/** What is said of an object: of a route, for each of its parents. */
+export function conditionsIn({ kind, status }: MeshObject): readonly Condition[] {
+  if (!routes.has(kind)) return status?.conditions ?? []
+  const parents = (status?.['parents'] ?? []) as readonly ParentStatus[]
+  return parents.flatMap((parent) => (parent.controllerName === controllerName ? parent.conditions : []))
 }
 
 interface ParentStatus {

@@ -7,9 +7,11 @@ import type { Condition, MeshObject } from '../../core/model/resource.ts'
 import { ApiError } from '../api/errors.ts'
 import type { Resources } from '../api/resources.ts'
 import { conditionsOf, type Finding, keyOf } from '../compile/conditions.ts'
+import type { MeshEvent } from '../events/event.ts'
+import { conditionEvents } from '../events/mesh-events.ts'
 import { type HostVersion, programmedOf } from './programmed.ts'
 import type { ResolvedRefs } from './resolved-refs.ts'
-import { hasConditions, isQuiet, statusToWrite } from './status-shape.ts'
+import { conditionsIn, hasConditions, isQuiet, statusToWrite } from './status-shape.ts'
 
 export interface StatusWriterOptions {
   readonly resources: Pick<Resources, 'modifyStatus'>
@@ -20,6 +22,8 @@ export interface StatusWriterOptions {
   readonly leads: () => boolean
   /** Whether the compile step makes anything of a kind. */
   readonly isCompiled: (kind: string) => boolean
+  /** Told of what is news about an object. */
+  readonly record?: (event: MeshEvent) => void
   readonly log: Logger
   readonly timing?: Partial<StatusTiming>
   readonly now?: () => number
@@ -205,11 +209,14 @@ export class StatusWriter {
     const kind = kindOf(object.apiVersion, object.kind)
     if (kind === undefined) return
     const now = new Date(this.#now()).toISOString().replace(/\.\d+Z$/, 'Z')
+    let before: readonly Condition[] = []
     try {
-      await this.#options.resources.modifyStatus(kind, namespace, name, (current) =>
+      const written = await this.#options.resources.modifyStatus(kind, namespace, name, (current) => {
+        before = conditionsIn(current)
         // Somebody wrote meanwhile: its own compile will say what there is to say.
-        current.metadata.generation === generation ? statusToWrite(current, wanted, now) : undefined,
-      )
+        return current.metadata.generation === generation ? statusToWrite(current, wanted, now) : undefined
+      })
+      for (const event of conditionEvents(written, before, conditionsIn(written))) this.#options.record?.(event)
     } catch (error: unknown) {
       if (error instanceof ApiError && (error.reason === 'NotFound' || error.reason === 'Conflict')) return
       this.#options.log.warn(

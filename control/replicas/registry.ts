@@ -25,7 +25,7 @@ export interface ReplicaRecord {
   readonly beat: number
 }
 
-interface SessionRecord {
+export interface HostSession {
   readonly replica: string
   readonly status: SessionStatus
 }
@@ -53,7 +53,7 @@ export class Registry {
   readonly #stop = new AbortController()
   readonly #listeners = new Set<() => void>()
   readonly #replicas = new Map<string, { readonly record: ReplicaRecord; readonly seenAt: number }>()
-  readonly #remote = new Map<string, SessionRecord>()
+  readonly #remote = new Map<string, HostSession>()
   #published = new Map<string, SessionStatus>()
   #beat = 0
   #running: readonly Promise<void>[] = []
@@ -81,13 +81,13 @@ export class Registry {
     return [...this.#options.feed, ...others]
   }
 
-  /** A connected host's session, on whichever replica. */
-  session(host: string): SessionStatus | undefined {
+  /** A connected host's session, and the id of the replica that has it. */
+  session(host: string): HostSession | undefined {
     const own = this.#options.sessions().get(host)
-    if (own !== undefined) return own
+    if (own !== undefined) return { replica: this.#options.id, status: own }
     const remote = this.#remote.get(host)
     if (remote === undefined || remote.replica === this.#options.id) return undefined
-    return this.replicas.some(({ id }) => id === remote.replica) ? remote.status : undefined
+    return this.replicas.some(({ id }) => id === remote.replica) ? remote : undefined
   }
 
   /** Called when another replica's hosts have changed. */
@@ -145,7 +145,7 @@ export class Registry {
       const part = changed.slice(at, at + recordsPerTransaction)
       await records.putAll(
         sessionBucket,
-        part.map(([key, status]) => ({ key, value: { replica: id, status } satisfies SessionRecord })),
+        part.map(([key, status]) => ({ key, value: { replica: id, status } satisfies HostSession })),
       )
     }
     const gone = [...this.#published.keys()].filter((host) => !sessions.has(host))
@@ -184,7 +184,7 @@ export class Registry {
       if (value === undefined) this.#replicas.delete(key)
       else this.#replicas.set(key, { record: value as ReplicaRecord, seenAt: this.#clock() })
     } else if (value === undefined) this.#remote.delete(key)
-    else this.#remote.set(key, value as SessionRecord)
+    else this.#remote.set(key, value as HostSession)
     for (const listener of this.#listeners) listener()
   }
 }

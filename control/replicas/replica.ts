@@ -6,7 +6,7 @@ import type { ReplicaStatus } from '../../core/model/mesh-status.ts'
 import type { SessionStatus } from '../feed/session.ts'
 import type { RecordStore } from '../store/store.ts'
 import { Leadership } from './leadership.ts'
-import { type FeedPlace, Registry } from './registry.ts'
+import { type FeedPlace, type HostSession, Registry } from './registry.ts'
 
 export interface ReplicaOptions {
   readonly records: RecordStore
@@ -37,6 +37,11 @@ export class Replica {
     this.#registry = new Registry({ ...options, id: this.id })
   }
 
+  /** Whether there may be others. */
+  get isShared(): boolean {
+    return this.#options.shared
+  }
+
   /** Whether this replica may do now what only one may. */
   get leads(): boolean {
     return this.#leadership?.leads ?? true
@@ -57,7 +62,18 @@ export class Replica {
 
   /** A connected host's session, on whichever replica. */
   session(host: string): SessionStatus | undefined {
-    return this.#registry === undefined ? this.#options.sessions().get(host) : this.#registry.session(host)
+    return this.#connected(host)?.status
+  }
+
+  /** The id of the replica that a host is connected to. */
+  replicaOf(host: string): string | undefined {
+    return this.#connected(host)?.replica
+  }
+
+  #connected(host: string): HostSession | undefined {
+    if (this.#registry !== undefined) return this.#registry.session(host)
+    const status = this.#options.sessions().get(host)
+    return status === undefined ? undefined : { replica: this.id, status }
   }
 
   /** Calls `listener` each time that this replica begins to lead; the signal says when it ends. */

@@ -54,7 +54,6 @@ export const analysisMessages = {
     severity: 'warning',
     text: 'The time for one try is longer than that for the whole request.',
   },
-  RegexInvalid: { severity: 'error', text: 'A regular expression that RE2 does not know.' },
   LabelMisspelt: { severity: 'warning', text: 'A label of the mesh with a name or value that has no effect.' },
   SidecarLabel: { severity: 'warning', text: 'A label for sidecar injection: this mesh has no sidecars.' },
   IgnoredField: { severity: 'info', text: 'A field that is accepted without effect.' },

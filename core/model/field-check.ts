@@ -1,14 +1,17 @@
 // Holds a value against its field table: types, required and unknown fields, value rules. Knows no kind; validate.ts calls it.
-import type {
-  Field,
-  IntegerField,
-  ListField,
-  MapField,
-  NumberField,
-  ObjectField,
-  Path,
-  ProblemReason,
-  StringField,
+import {
+  type Field,
+  fieldAt,
+  fieldsAt,
+  type IntegerField,
+  type IntOrStringField,
+  type ListField,
+  type MapField,
+  type NumberField,
+  type ObjectField,
+  type Path,
+  type ProblemReason,
+  type StringField,
 } from './fields/field.ts'
 import { clip } from './fields/rules.ts'
 import { type Problem, problemAt } from './problem.ts'
@@ -57,7 +60,7 @@ export class Check {
     else if (field.type === 'number') this.#number(value, field, at)
     else if (field.type === 'integer') this.#integer(value, field, at)
     else if (field.type === 'enum') this.#enum(value, field.values, at)
-    else if (field.type === 'int-or-string') this.#intOrString(value, field.check, at)
+    else if (field.type === 'int-or-string') this.#intOrString(value, field, at)
     else if (field.type === 'boolean' && typeof value !== 'boolean') this.#wrongType('true or false', value, at)
   }
 
@@ -67,11 +70,14 @@ export class Check {
 
   #string(value: unknown, field: StringField, at: Path): void {
     if (typeof value !== 'string') {
-      const hint = typeof value === 'number' || typeof value === 'boolean' ? `; write "${value}" in quotes` : ''
+      const plain = typeof value === 'number' || typeof value === 'boolean'
+      // a duration of 5 is not mended by quotes
+      const hint = plain ? `; ${field.check?.(String(value)) ?? `write "${value}" in quotes`}` : ''
       this.report(at, `must be a string, found ${describe(value)}${hint}`, 'type')
       return
     }
-    this.#complain(outOfBounds(value, field) ?? field.check?.(value), at)
+    // the check has the better words, where both complain
+    this.#complain(field.check?.(value) ?? outOfBounds(value, field), at)
   }
 
   #number(value: unknown, field: NumberField, at: Path): void {
@@ -89,6 +95,8 @@ export class Check {
       this.#wrongType('a whole number', value, at)
     } else if (value < field.min || value > field.max) {
       this.report(at, `${value} is out of range: ${field.min} to ${field.max}`)
+    } else if (field.values?.includes(value) === false) {
+      this.report(at, `${value} is not one of ${field.values.join(', ')}`, 'unsupported')
     }
   }
 
@@ -99,10 +107,10 @@ export class Check {
     }
   }
 
-  #intOrString(value: unknown, check: ((value: number | string) => string | undefined) | undefined, at: Path): void {
-    if (typeof value === 'string' || (typeof value === 'number' && Number.isInteger(value))) {
-      this.#complain(check?.(value), at)
-    } else this.#wrongType('a whole number or a string', value, at)
+  #intOrString(value: unknown, { check, fractions = false }: IntOrStringField, at: Path): void {
+    const fits = (number: number): boolean => (fractions ? Number.isFinite(number) : Number.isInteger(number))
+    if (typeof value === 'string' || (typeof value === 'number' && fits(value))) this.#complain(check?.(value), at)
+    else this.#wrongType(`a ${fractions ? '' : 'whole '}number or a string`, value, at)
   }
 
   #list(value: unknown, field: ListField, at: Path): void {
@@ -110,8 +118,19 @@ export class Check {
       this.#wrongType('a list', value, at)
       return
     }
+    const before = this.problems.length
     this.#count(value.length, field, at)
     for (const [index, item] of value.entries()) this.field(item, field.item, [...at, index])
+    if (this.problems.length > before) return
+    for (const { index, of } of repeatedItems(value, field)) {
+      this.report([...at, index], `is the same as entry ${of}: each ${nameOfItem(field)} stands once`, 'duplicate')
+    }
+    const items = field.rules === undefined ? value : withoutNulls(value)
+    for (const { check } of field.rules ?? []) {
+      check(items as unknown as readonly never[], (path, message, reason) =>
+        this.report([...at, ...path], message, reason),
+      )
+    }
   }
 
   #count(count: number, field: ListField | MapField, at: Path): void {
@@ -141,22 +160,26 @@ export class Check {
     }
     const before = this.problems.length
     const present = this.#presentFields(value, field, at)
-    for (const [name, inner] of Object.entries(field.fields)) {
+    for (const [name, inner] of fieldsAt(field.fields, this.#options.version)) {
       if (inner.required === true && !Object.hasOwn(present, name))
         this.report([...at, name], 'is required', 'required')
     }
     if (this.problems.length > before) return
-    for (const check of [...(field.checks ?? []), ...(field.rules ?? []).map((rule) => rule.check)]) {
-      check(present, (path, message, reason) => this.report([...at, ...path], message, reason))
+    const checks = [...(field.checks ?? []), ...(field.rules ?? []).map((rule) => rule.check)]
+    if (checks.length === 0) return
+    const values = withoutNulls(present) as Readonly<Record<string, unknown>>
+    for (const check of checks) {
+      check(values, (path, message, reason) => this.report([...at, ...path], message, reason))
     }
   }
 
   #presentFields(value: Readonly<Record<string, unknown>>, field: ObjectField, at: Path): Record<string, unknown> {
     const present: Record<string, unknown> = {}
     for (const [name, entry] of Object.entries(value)) {
-      const inner = Object.hasOwn(field.fields, name) ? field.fields[name] : undefined
-      if (inner === undefined && field.open === true) continue
-      if (inner === undefined || inner.versions?.includes(this.#options.version) === false) {
+      const known = Object.hasOwn(field.fields, name) ? field.fields[name] : undefined
+      if (known === undefined && field.open === true) continue
+      const inner = known === undefined ? undefined : fieldAt(known, this.#options.version)
+      if (inner === undefined) {
         this.report(
           [...at, name],
           `unknown field "${clip(name)}"${didYouMean(name, Object.keys(field.fields))}`,
@@ -169,6 +192,41 @@ export class Check {
     }
     return present
   }
+}
+
+/** What rules between fields see: a null that was let pass, at any depth, is a field that is not there. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    const items = value.map(withoutNulls)
+    return items.every((item, index) => item === value[index]) ? value : items
+  }
+  if (!isObject(value)) return value
+  const entries = Object.entries(value)
+  const kept = entries.flatMap(([name, entry]) => (entry === null ? [] : [[name, withoutNulls(entry)] as const]))
+  const same = kept.length === entries.length && kept.every(([, entry], index) => entry === entries[index]?.[1])
+  return same ? value : Object.fromEntries(kept)
+}
+
+/** Items that a list of type set or map has already. Lists of the core kinds may repeat: Kubernetes only warns. */
+function repeatedItems(items: readonly unknown[], field: ListField): readonly { index: number; of: number }[] {
+  const { listType = 'atomic', mapKeys = [], patch } = field
+  if (listType === 'atomic' || patch !== undefined) return []
+  const parts = field.item.type === 'object' ? field.item.fields : {}
+  const keyOf = (item: unknown): string =>
+    JSON.stringify(
+      listType === 'set' ? item : mapKeys.map((key) => (isObject(item) ? item[key] : undefined) ?? parts[key]?.default),
+    )
+  const seen = new Map<string, number>()
+  return items.flatMap((item, index) => {
+    const key = keyOf(item)
+    const of = seen.get(key)
+    if (of === undefined) seen.set(key, index)
+    return of === undefined ? [] : [{ index, of }]
+  })
+}
+
+function nameOfItem({ listType, mapKeys = [] }: ListField): string {
+  return listType === 'set' ? 'value' : mapKeys.join(' and ')
 }
 
 const patterns = new Map<string, RegExp>()

@@ -29,7 +29,8 @@ function requiredText(object: Readonly<Record<string, unknown>>, name: string): 
 
 function validateKind(object: Readonly<Record<string, unknown>>, kind: Kind, version: string): readonly Problem[] {
   const check = new Check({ version, nulls: kind.nulls })
-  const topLevel = ['apiVersion', 'kind', 'metadata', ...Object.keys(kind.body), 'status']
+  const status = kind.hasNoStatus === true ? [] : ['status']
+  const topLevel = ['apiVersion', 'kind', 'metadata', ...Object.keys(kind.body), ...status]
   for (const name of Object.keys(object)) {
     if (!topLevel.includes(name)) {
       check.report([name], `unknown field "${clip(name)}"${didYouMean(name, topLevel)}`, 'unknown')
@@ -44,7 +45,13 @@ function validateKind(object: Readonly<Record<string, unknown>>, kind: Kind, ver
     // a Service without spec would have no port: the rules between fields see an empty one
     else if (field.type === 'object' && (field.checks ?? field.rules) !== undefined) check.field({}, field, [name])
   }
+  if (metadata.problems.length + check.problems.length === 0) checkWhole(object, kind, check)
   return [...metadata.problems, ...check.problems]
+}
+
+function checkWhole(object: Readonly<Record<string, unknown>>, { checks = [] }: Kind, check: Check): void {
+  const present = Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null))
+  for (const whole of checks) whole(present, (path, message, reason) => check.report(path, message, reason))
 }
 
 function checkMetadata(metadata: unknown, kind: Kind, check: Check): void {

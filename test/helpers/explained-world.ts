@@ -3,7 +3,14 @@
 import type net from 'node:net'
 import type { Test } from 'tap'
 import type { ExplainedPath, Explanation } from '../../core/model/explanation.ts'
-import { type AddressFamily, familyOf, formatSocketAddress, type SocketAddress } from '../../core/net/address.ts'
+import {
+  type AddressFamily,
+  canonicalAddress,
+  familyOf,
+  formatSocketAddress,
+  parseSocketAddress,
+  type SocketAddress,
+} from '../../core/net/address.ts'
 import { cast, type LookupAnswer, type Scenario, type World } from './scenario-world.ts'
 
 interface Attempt {
@@ -205,5 +212,7 @@ function answerIn(text: string): Outcome | undefined {
   const field = (name: string): string | undefined => new RegExp(`"${name}":\\s*"([^"]*)"`).exec(text)?.[1]
   const [pod, namespace, caller] = [field('pod'), field('namespace'), field('remoteAddress')]
   if (pod === undefined || namespace === undefined || caller === undefined) return undefined
-  return { kind: 'answered', pod, namespace, caller: caller.replace(/^::ffff:/, '') }
+  // with or without a port
+  const address = parseSocketAddress(caller)?.address ?? canonicalAddress(caller) ?? caller
+  return { kind: 'answered', pod, namespace, caller: address }
 }

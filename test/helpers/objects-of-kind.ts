@@ -1,7 +1,14 @@
 // Valid objects of any kind, made from its field table alone: a small one, one with every field that goes together, one that has a
 // given field, and random ones for fast-check. For tests of validation, OpenAPI, apply and kubectl.
 import fc from 'fast-check'
-import type { Field, FieldTable, ObjectField } from '../../core/model/fields/field.ts'
+import {
+  type Field,
+  type FieldTable,
+  fieldAt,
+  fieldsAt,
+  type ObjectCheck,
+  type ObjectField,
+} from '../../core/model/fields/field.ts'
 import type { Kind } from '../../core/model/kinds/kind.ts'
 import { formatApiVersion } from '../../core/model/kinds.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
@@ -41,14 +48,27 @@ export function plainValue(field: Field, version: string): unknown {
 }
 
 function assemble(kind: Kind, version: string, builder: Builder, steps: readonly string[]): MeshObject {
-  const table = { type: 'object', text: '', use: { kind: 'enforced', where: '' }, fields: kind.body } as const
   const name = kind.name('example') === undefined ? 'example' : 'example.com'
+  const metadata = kind.namespaced ? { name, namespace: 'default' } : { name }
+  // the rules between fields see no namespace: the texts that are tried do not hold it
+  const checks = (kind.checks ?? []).map(
+    (check): ObjectCheck =>
+      (value, report) =>
+        check({ metadata: { name }, ...value }, report),
+  )
+  const table = { type: 'object', text: '', use: { kind: 'enforced', where: '' }, fields: kind.body, checks } as const
+  const body = builder.forms(withSpec(table), steps)[0] as Values
   return {
     apiVersion: formatApiVersion(kind.group, version),
     kind: kind.kind,
-    metadata: kind.namespaced ? { name, namespace: 'default' } : { name },
-    ...(builder.forms(withSpec(table), steps)[0] as object),
+    metadata,
+    ...(kind.kind === 'Event' ? besideItsObject(body) : body),
   } as MeshObject
+}
+
+/** An event stands in the namespace of what it is about. */
+function besideItsObject(body: Values): Values {
+  return { ...body, involvedObject: { ...(body['involvedObject'] as object), namespace: 'default' } }
 }
 
 /** Validation sees an absent `spec` as an empty one where rules stand between its fields: so it is always written. */
@@ -91,16 +111,17 @@ class Builder {
     }
     if (field.type === 'map') {
       const keys = mapKeys(field)
-      return this.forms(field.value, inner).flatMap((value) => keys.map((key) => ({ [key]: value })))
+      return pairs(keys, this.forms(field.value, inner)).map(([key, value]) => ({ [key]: value }))
     }
     return field.type === 'object' ? this.#objects(field, steps) : leafValues(field, this.#version)
   }
 
   #objects(field: ObjectField, [step, ...rest]: readonly string[]): readonly unknown[] {
-    const forced = step === undefined ? [{}] : this.#forced(field.fields[step]!, step, rest)
+    const forced = step === undefined ? [{}] : this.#forced(fieldAt(field.fields[step]!, this.#version)!, step, rest)
     for (const start of forced) {
       const value = this.#withRequired(field, start)
-      for (const depth of [0, 1, 2, 3]) {
+      // combinations of a table as large as a Pod's would never end
+      for (const depth of this.#fields(field).length > 24 ? [0, 1] : [0, 1, 2, 3]) {
         const whole = this.#repaired(field, value, depth)
         if (whole !== undefined) return [this.#enriched(field, whole)]
       }
@@ -152,7 +173,7 @@ class Builder {
   }
 
   #fields(field: ObjectField): readonly (readonly [string, Field])[] {
-    return Object.entries(field.fields).filter(([, inner]) => inner.versions?.includes(this.#version) !== false)
+    return fieldsAt(field.fields, this.#version)
   }
 
   #chosen(): boolean {
@@ -166,4 +187,10 @@ class Builder {
     const start = this.#choice.next().value % forms.length
     return [...forms.slice(start), ...forms.slice(0, start)]
   }
+}
+
+/** Every pair, those of early ones first: only some are tried. */
+function pairs<A, B>(first: readonly A[], second: readonly B[]): readonly (readonly [A, B])[] {
+  const ranked = first.flatMap((a, i) => second.map((b, j) => ({ pair: [a, b] as const, rank: i + j })))
+  return ranked.sort((a, b) => a.rank - b.rank).map(({ pair }) => pair)
 }

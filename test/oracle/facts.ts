@@ -52,11 +52,21 @@ export function readOracle(): Oracle {
   return JSON.parse(readFileSync(join(import.meta.dirname, 'crd-fields.json'), 'utf8')) as Oracle
 }
 
-/** Kind → version → path → type. The core group has no CRDs: transcribed from the Kubernetes API reference (v1.34). */
+/**
+ * Kind → version → path → `type required; list type and keys`. Kubernetes' own kinds have no CRDs: Service and Namespace are
+ * transcribed from the Kubernetes API reference (v1.34, types only), the others come from core-models.ts.
+ */
 export type CoreFields = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>
 
 export function readCoreFields(): CoreFields {
   return JSON.parse(readFileSync(join(import.meta.dirname, 'core-fields.json'), 'utf8')) as CoreFields
+}
+
+/** What a line of core-fields.json says. */
+export function coreFact(line: string): { readonly type: string; readonly required: boolean; readonly list?: string } {
+  const [head = '', ...list] = line.split('; ')
+  const type = head.replace(/ required$/, '')
+  return { type, required: head !== type, ...(list.length === 0 ? {} : { list: list.join('; ') }) }
 }
 
 export function fieldsOf(kind: OracleKind, version: string): FieldFacts | undefined {

@@ -3,5 +3,5 @@
 
 /** By `Kind message`. */
 export const notEnforced: Readonly<Record<string, string>> = {
-  'GatewayClass field is immutable': 'needs the object as it was before; the API server compares at an update',
+  'GatewayClass field is immutable': 'needs the object as it was before: admission (control/api) compares at an update',
 }

@@ -1,6 +1,8 @@
 // Bad values for the rules that the CRDs publish in CEL, by message. published-rules.test.ts gives each to every field that
 // carries the rule, so a rule without effect at one place of many is found.
 
+import { gatewayRuleExamples } from './gateway-rule-examples.ts'
+
 /** Values that break the rule, of the type of the field that carries it. */
 export const ruleExamples: Readonly<Record<string, readonly unknown[]>> = {
   'must be a valid duration greater than 1ms': ['0s', '0.5ms', '999us', '-1s', '1', '1 s', '', 'soon', '1d'],
@@ -74,4 +76,5 @@ export const ruleExamples: Readonly<Record<string, readonly unknown[]>> = {
   'url must have scheme http:// or https://': ['ftp://a.example.com/', 'a.example.com', '/keys'],
   'value must be set when operation is UPSERT': [{ operation: 'UPSERT', value: '' }, { operation: 'UPSERT' }],
   'value must not be set when operation is REMOVE': [{ operation: 'REMOVE', value: 'a' }],
+  ...gatewayRuleExamples,
 }

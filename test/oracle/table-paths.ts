@@ -1,5 +1,5 @@
 // Walks field tables by the paths of the oracle. For the tests of the field tables.
-import type { Field, FieldTable } from '../../core/model/fields/field.ts'
+import { type Field, type FieldTable, fieldAt } from '../../core/model/fields/field.ts'
 import type { Kind } from '../../core/model/kinds/kind.ts'
 
 /** A field of a table with those that it stands in, outermost first. */
@@ -17,13 +17,14 @@ export function placedFields(kind: Kind, version: string): ReadonlyMap<string, P
 }
 
 function place(
-  field: Field,
+  written: Field,
   path: string,
   version: string,
   parents: readonly Field[],
   found: Map<string, Placed>,
 ): void {
-  if (field.versions?.includes(version) === false) return
+  const field = fieldAt(written, version)
+  if (field === undefined) return
   found.set(path, { field, parents })
   const inside = [...parents, field]
   if (field.type === 'list') place(field.item, `${path}[]`, version, inside, found)
@@ -34,6 +35,7 @@ function place(
 
 /** As the oracle calls it. */
 export function typeOf(field: Field): string {
+  if (field.type === 'integer' && field.values !== undefined) return `enum ${field.values.join('|')}`
   return field.type === 'enum' ? `enum ${[...field.values].sort().join('|')}` : field.type
 }
 

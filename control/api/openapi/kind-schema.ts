@@ -71,7 +71,7 @@ export function kindDefinitions(kind: Kind, version: string): Readonly<Record<st
       ...typeMeta,
       metadata: refWith(objectMeta, 'Name, labels and bookkeeping of the object.'),
       ...properties,
-      status: statusSchema(kind, version),
+      ...(kind.hasNoStatus === true ? {} : { status: statusSchema(kind, version) }),
     },
     ...rest,
     'x-kubernetes-group-version-kind': [gvk],

@@ -57,7 +57,9 @@ export function kindPaths(kind: Kind, version: string): Readonly<Record<string, 
   return {
     [inside]: { parameters: [...scope, pretty], ...make.collection() },
     [`${inside}/{name}`]: { parameters: [...named, pretty], ...make.single() },
-    [`${inside}/{name}/status`]: { parameters: [...named, pretty], ...make.status() },
+    ...(kind.hasNoStatus === true
+      ? {}
+      : { [`${inside}/{name}/status`]: { parameters: [...named, pretty], ...make.status() } }),
     ...(kind.namespaced ? { [`${base}/${kind.plural}`]: { parameters: [pretty], get: make.list() } } : {}),
   }
 }

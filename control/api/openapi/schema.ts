@@ -1,5 +1,12 @@
 // Field tables as OpenAPI v3 schemas: what kubectl explains, validates against and merges lists by. Pure; kind-schema.ts calls it.
-import type { Field, FieldTable, ListField, MapField, ObjectField } from '../../../core/model/fields/field.ts'
+import {
+  type Field,
+  type FieldTable,
+  fieldsAt,
+  type ListField,
+  type MapField,
+  type ObjectField,
+} from '../../../core/model/fields/field.ts'
 
 /** A JSON Schema as OpenAPI 3.0 writes it, with Kubernetes' extensions. */
 export type Schema = Readonly<Record<string, unknown>>
@@ -20,7 +27,7 @@ export function schemaOf(field: Field, version: string): Schema {
     case 'boolean':
       return { ...head, type: 'boolean' }
     case 'integer':
-      return { ...head, ...integerSchema(field.min, field.max) }
+      return { ...head, ...integerSchema(field.min, field.max), ...present({ enum: field.values }) }
     case 'number':
       return { ...head, type: 'number', format: 'double', ...present({ minimum: field.min, maximum: field.max }) }
     case 'int-or-string':
@@ -83,7 +90,7 @@ function objectSchema(field: ObjectField, version: string): Schema {
 
 /** `properties` and `required` of the fields that this version has. */
 export function propertiesOf(table: FieldTable, version: string): Schema {
-  const fields = Object.entries(table).filter(([, field]) => field.versions?.includes(version) !== false)
+  const fields = fieldsAt(table, version)
   const properties = Object.fromEntries(fields.map(([name, field]) => [name, schemaOf(field, version)]))
   const required = fields.flatMap(([name, field]) => (field.required === true ? [name] : []))
   return { properties, ...(required.length === 0 ? {} : { required }) }

@@ -19,7 +19,6 @@ import {
   texts,
 } from '../values.ts'
 import { checkPort } from './references.ts'
-import { regexProblem } from './regex.ts'
 
 /** Classes that are there without an object: Culvert's, and Istio's name for the same. */
 const builtInClasses: readonly string[] = ['culvert-waypoint', 'istio-waypoint', 'culvert']
@@ -213,7 +212,6 @@ const matches: Rule = ({ object, report }) => {
         const message = `spec.rules[${String(earlier[2])}] has the same match, and the first one counts`
         report('RouteUnreachable', match.at, message, 'change the match, or join the two rules')
       }
-      checkExpressions(report, match.value, match.at)
     }
     checkTimeouts(report, fields(rule['timeouts']), [...at, 'timeouts'])
   }
@@ -234,20 +232,6 @@ function order(value: unknown): unknown {
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, item]) => [name, order(item)]),
   )
-}
-
-function checkExpressions(report: RuleContext['report'], match: Fields, at: Path): void {
-  const parts = [
-    { value: fields(match['path']), at: [...at, 'path'] },
-    ...items(match['headers'], [...at, 'headers']),
-    ...items(match['queryParams'], [...at, 'queryParams']),
-  ]
-  for (const part of parts) {
-    const expression = text(part.value['value'])
-    if (part.value['type'] !== 'RegularExpression' || expression === undefined) continue
-    const wrong = regexProblem(expression)
-    if (wrong !== undefined) report('RegexInvalid', [...part.at, 'value'], wrong.message, wrong.remedy)
-  }
 }
 
 function checkTimeouts(report: RuleContext['report'], timeouts: Fields, at: Path): void {

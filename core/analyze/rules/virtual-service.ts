@@ -5,7 +5,6 @@ import { istioNetworking } from '../inventory.ts'
 import type { Rule, RuleContext } from '../rule.ts'
 import { durationMs, type Fields, fields, items, list, namespaceOf, number, specOf, text, texts } from '../values.ts'
 import { checkDestination, checkHost } from './references.ts'
-import { regexProblem } from './regex.ts'
 
 /** A delegate has no hosts; every other needs one that somebody can call. */
 const hosts: Rule = (context) => {
@@ -118,22 +117,6 @@ const timeouts: Rule = ({ object, report }) => {
   }
 }
 
-const expressions: Rule = ({ object, report }) => {
-  const visit = (value: unknown, at: Path): void => {
-    if (Array.isArray(value)) for (const [index, item] of value.entries()) visit(item, [...at, index])
-    else if (typeof value === 'object' && value !== null) {
-      for (const [name, item] of Object.entries(value)) {
-        if (name !== 'regex' || typeof item !== 'string') visit(item, [...at, name])
-        else {
-          const wrong = regexProblem(item)
-          if (wrong !== undefined) report('RegexInvalid', [...at, name], wrong.message, wrong.remedy)
-        }
-      }
-    }
-  }
-  visit(list(specOf(object)['http']), ['spec', 'http'])
-}
-
 /** Two objects for one host: only the older one counts, or their rules are merged in an order that nobody wrote down. */
 const sameHost: Rule = ({ object, inventory, report }) => {
   const spec = specOf(object)
@@ -178,12 +161,4 @@ function routesOf(object: MeshObject): readonly { readonly route: Fields; readon
   )
 }
 
-export const virtualServiceRules: readonly Rule[] = [
-  hosts,
-  gateways,
-  destinations,
-  reachable,
-  timeouts,
-  expressions,
-  sameHost,
-]
+export const virtualServiceRules: readonly Rule[] = [hosts, gateways, destinations, reachable, timeouts, sameHost]

@@ -161,7 +161,7 @@ const actionFits: ObjectCheck = (spec, report) => {
   if (action !== 'ALLOW' && !hasRules) {
     report(
       ['rules'],
-      `are required for ${action}, which would never match; "rules: [{}]" matches everything`,
+      `are required for ${action}, which would never match; write "rules: [{}]" to match everything`,
       'required',
     )
   }

@@ -34,6 +34,12 @@ export interface ObjectRule {
   readonly check: ObjectCheck
 }
 
+/** A published rule of a whole list, decided over items of the right types. */
+export interface ListRule<Item = Readonly<Record<string, unknown>>> {
+  readonly message: string
+  readonly check: (items: readonly Item[], report: Report) => void
+}
+
 interface FieldBase {
   /** One sentence for the documentation. */
   readonly text: string
@@ -41,6 +47,8 @@ interface FieldBase {
   readonly required?: boolean
   /** Versions of the kind that have this field; all where absent. */
   readonly versions?: readonly string[]
+  /** Versions in which the field takes another form than this one. */
+  readonly forms?: Readonly<Record<string, Field>>
   /** What the server fills in at creation where the field is absent (CRD `default`). */
   readonly default?: unknown
 }
@@ -73,6 +81,8 @@ export interface IntegerField extends FieldBase {
   readonly type: 'integer'
   readonly min: number
   readonly max: number
+  /** The only numbers allowed. */
+  readonly values?: readonly number[]
 }
 
 export interface BooleanField extends FieldBase {
@@ -87,6 +97,8 @@ export interface EnumField<Values extends string = string> extends FieldBase {
 /** Kubernetes IntOrString: a port number or the name of one. */
 export interface IntOrStringField extends FieldBase {
   readonly type: 'int-or-string'
+  /** The number need not be whole: an amount of a resource. */
+  readonly fractions?: boolean
   readonly check?: ValueCheck<number | string>
 }
 
@@ -100,6 +112,8 @@ export interface ListField<Item extends Field = Field> extends FieldBase {
   readonly listType?: 'atomic' | 'set' | 'map'
   /** `x-kubernetes-list-map-keys`, for listType `map`. */
   readonly mapKeys?: readonly string[]
+  /** Rules over the items together, each for items of the type of `item`. */
+  readonly rules?: readonly ListRule<never>[]
   /** Core kinds: how a strategic merge patch treats the list (`x-kubernetes-patch-strategy`, `-patch-merge-key`). */
   readonly patch?: { readonly strategy: 'merge'; readonly mergeKey?: string }
 }
@@ -171,6 +185,19 @@ export type ObjectOf<Fields> = {
   readonly [Name in RequiredNames<Fields>]: ValueOf<Fields[Name]>
 } & {
   readonly [Name in Exclude<keyof Fields, RequiredNames<Fields>>]?: ValueOf<Fields[Name]>
+}
+
+/** The field as a version of its kind has it; undefined where that version lacks it. */
+export function fieldAt(field: Field, version: string): Field | undefined {
+  return field.versions?.includes(version) === false ? undefined : (field.forms?.[version] ?? field)
+}
+
+/** The fields of a table that a version has, in its forms. */
+export function fieldsAt(table: FieldTable, version: string): readonly (readonly [string, Field])[] {
+  return Object.entries(table).flatMap(([name, field]) => {
+    const form = fieldAt(field, version)
+    return form === undefined ? [] : [[name, form] as const]
+  })
 }
 
 export function enforced(where: string, except?: (value: unknown) => string | undefined): FieldUse {

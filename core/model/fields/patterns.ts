@@ -21,7 +21,8 @@ export function stringPattern(value: string): string | undefined {
 
 /** A principal: `<trust-domain>/ns/<namespace>/sa/<service-account>` or a pattern of one. */
 export function identityPattern(value: string): string | undefined {
-  if (value.startsWith('spiffe://')) return `"${clip(value)}": principals are written without "spiffe://"`
+  if (value.startsWith('spiffe://'))
+    return `"${clip(value)}": principals are written without "spiffe://"; write ${clip(value.slice(9))}`
   const wrong = stringPattern(value)
   if (wrong !== undefined || value.includes('*')) return wrong
   if (/^[^/]+\/ns\/[^/]+\/sa\/[^/]+$/.test(value)) return undefined

@@ -1,7 +1,10 @@
-// Kubernetes' own kinds that the mesh reads: namespaces and services.
+// Kubernetes' own kinds: what the mesh reads (namespaces, services) and what others keep beside it. The cells that `get` computes
+// for them are in *-cells.ts.
 import { namespaceSpec } from '../fields/namespace.ts'
 import { dnsLabel, serviceName } from '../fields/rules.ts'
 import { serviceSpec } from '../fields/service.ts'
+import { inventoryKinds } from './inventory.ts'
+import { keptKinds } from './kept.ts'
 import { age, column, type Kind } from './kind.ts'
 
 export const namespaceKind: Kind = {
@@ -41,4 +44,4 @@ export const serviceKind: Kind = {
   ],
 }
 
-export const coreKinds: readonly Kind[] = [namespaceKind, serviceKind]
+export const coreKinds: readonly Kind[] = [namespaceKind, serviceKind, ...inventoryKinds, ...keptKinds]

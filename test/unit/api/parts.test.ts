@@ -41,7 +41,7 @@ t.test('a path that addresses nothing is nothing', (t) => {
     '/',
     '',
     '/api/v2',
-    '/api/v1/pods',
+    '/api/v1/deployments',
     '/api/v1/services/web',
     '/api/v1/namespaces/a/namespaces',
     '/api/v1/namespaces/a/services/b/c',

@@ -174,3 +174,17 @@ t.test('references are told, and resolve when what they name appears', async (t)
   await until('broken again', () => conditionOf('v', 'ResolvedRefs')?.status === 'False')
   await status.close()
 })
+
+t.test('a host that cannot take a policy, and then can, is told as events', async (t) => {
+  const reasons: string[] = []
+  const refused = [{ kind: 'Authorization', key: 'shop/p', reason: 'too large' }] as const
+  let hosts = [host('h1', 2, true, refused)]
+  const { status, outcome } = writer({ hosts: () => hosts, record: ({ reason }) => reasons.push(reason) })
+  status.compiled(2, [outcome(policy('p', {}))])
+  await until('the refusal', () => reasons.length === 1)
+  hosts = [host('h1', 3)]
+  status.acknowledged()
+  await until('the end of it', () => reasons.length === 2)
+  t.same(reasons, ['Refused', 'Programmed'])
+  await status.close()
+})

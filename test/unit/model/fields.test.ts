@@ -5,7 +5,7 @@ import type { Field } from '../../../core/model/fields/field.ts'
 import { metadataField } from '../../../core/model/fields/metadata.ts'
 import { kinds } from '../../../core/model/kinds.ts'
 import { extractOracle } from '../../oracle/extract.ts'
-import { fieldsOf, readCoreFields, readOracle } from '../../oracle/facts.ts'
+import { coreFact, fieldsOf, readCoreFields, readOracle } from '../../oracle/facts.ts'
 import { placedFields, typeOf } from '../../oracle/table-paths.ts'
 
 const published = readOracle()
@@ -15,7 +15,11 @@ const known = kinds.filter(({ group }) => group !== 'culvert.dev')
 
 function oracleTypes(kind: string, version: string): Readonly<Record<string, string>> | undefined {
   const facts = published[kind] === undefined ? undefined : fieldsOf(published[kind], version)
-  if (facts === undefined) return core[kind]?.[version]
+  if (facts === undefined) {
+    const lines = core[kind]?.[version]
+    if (lines === undefined) return undefined
+    return Object.fromEntries(Object.entries(lines).map(([path, line]) => [path, coreFact(line).type]))
+  }
   return Object.fromEntries(Object.entries(facts).map(([path, { type }]) => [path, type]))
 }
 

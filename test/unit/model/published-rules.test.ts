@@ -16,7 +16,7 @@ const served = kinds.filter(({ kind }) => published[kind] !== undefined)
 /** Messages of the rules that the tables state for the field or for what it stands in. */
 function statedRules({ field, parents }: Placed): readonly string[] {
   return [field, ...parents].flatMap((part) =>
-    part.type === 'object' ? (part.rules ?? []).map(({ message }) => message) : [],
+    part.type === 'object' || part.type === 'list' ? (part.rules ?? []).map(({ message }) => message) : [],
   )
 }
 
@@ -77,7 +77,7 @@ for (const kind of served) {
       const facts = fieldsOf(published[kind.kind]!, version) ?? {}
       const messages = new Set(Object.values(facts).flatMap(({ rules = [] }) => rules))
       for (const [path, { field }] of placedFields(kind, version)) {
-        if (field.type !== 'object') continue
+        if (field.type !== 'object' && field.type !== 'list') continue
         for (const { message } of field.rules ?? []) {
           stated.add(`${kind.kind} ${message}`)
           t.ok(messages.has(message), `${path}: "${message}"`)

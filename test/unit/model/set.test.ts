@@ -62,7 +62,7 @@ t.test('kinds are found by every served version, and by nothing else', (t) => {
     t.equal(kindOf(formatApiVersion(kind.group, 'v9'), kind.kind), undefined)
   }
   t.strictSame(splitApiVersion('a/b/c'), { group: 'a', version: 'b/c' })
-  t.match(unknownKind('v1', 'Pod'), /served are Namespace/)
+  t.match(unknownKind('v1', 'Deployment'), /served are Namespace/)
   t.end()
 })
 

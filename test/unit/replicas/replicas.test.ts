@@ -159,13 +159,13 @@ t.test('replicas find each other, and know of hosts that are connected elsewhere
     { host: '10.0.0.1', port: 2 },
     { host: '10.0.0.1', port: 1 },
   ])
-  await until('h1 at b', () => (b.session('h1')?.ackedVersion === 1 ? true : undefined))
+  await until('h1 at b', () => (b.session('h1')?.status.ackedVersion === 1 ? true : undefined))
   sessions.a.set('h1', status(2))
-  await until('the new version', () => (b.session('h1')?.ackedVersion === 2 ? true : undefined))
+  await until('the new version', () => (b.session('h1')?.status.ackedVersion === 2 ? true : undefined))
   // the host goes over to the other replica
   sessions.a.delete('h1')
   sessions.b.set('h1', status(3))
-  await until('h1 at a', () => (a.session('h1')?.ackedVersion === 3 ? true : undefined))
+  await until('h1 at a', () => (a.session('h1')?.status.ackedVersion === 3 ? true : undefined))
   await b.close()
   await until('b is gone', () => (a.feeds.length === 1 && a.session('h1') === undefined ? true : undefined))
   await a.close()

@@ -1,0 +1,31 @@
+// GatewayClass (gateway.networking.k8s.io): which controller stands behind gateways of a class.
+import { asWhole, ignored, type ObjectField, type ValueOf } from './field.ts'
+import { controllerName, groupOf, kindName, namespaceName, needsWaypoint, objectName } from './gateway-parts.ts'
+import { text } from './parts.ts'
+
+export const gatewayClassSpec = {
+  type: 'object',
+  text: 'The controller of a class of gateways.',
+  use: asWhole,
+  required: true,
+  fields: {
+    controllerName: {
+      ...controllerName('The controller: culvert.dev/controller for the mesh. It cannot be changed later.'),
+      use: needsWaypoint('a GatewayClass makes no gateways'),
+    },
+    description: text('What the class is for.', { maxLength: 64 }),
+    parametersRef: {
+      type: 'object',
+      text: 'An object with settings for the class.',
+      use: ignored('parametersRef is not read: Culvert has no settings for a class'),
+      fields: {
+        group: groupOf('API group of the object; empty for the core group.', { required: true }),
+        kind: kindName('Kind of the object.', { required: true }),
+        name: objectName('Name of the object.', { required: true }),
+        namespace: namespaceName('Its namespace, where it has one.'),
+      },
+    },
+  },
+} as const satisfies ObjectField
+
+export type GatewayClassSpec = ValueOf<typeof gatewayClassSpec>
