@@ -138,7 +138,8 @@ export class Resources {
       if (status === undefined) return object
       const writer = updater(object.apiVersion, options, 'status')
       const updated = withOwners(object, { ...object, status }, undefined, this.#tracking(kind, writer))
-      if (isSame(object, updated) || options.dryRun === true) return updated
+      if (isSame(object, updated)) return object
+      if (options.dryRun === true) return atRevisionOf(object, updated)
       return (await this.#store.update(key, updated, revision)).object
     })
   }
@@ -174,7 +175,8 @@ export class Resources {
       const tracking = this.#tracking(kind, applier(String(config['apiVersion']), options, 'status'))
       const { status, metadata } = applyConfiguration(object, config, { ...tracking, force: options.force })
       const updated = { ...object, metadata, status: options.checkStatus(status) }
-      if (isSame(object, updated) || options.dryRun === true) return updated
+      if (isSame(object, updated)) return object
+      if (options.dryRun === true) return atRevisionOf(object, updated)
       return (await this.#store.update(key, updated, revision)).object
     })
   }
@@ -275,10 +277,8 @@ export class Resources {
     const object = await this.#placed(kind, updated, options)
     const warnings = warningsOf(object)
     if (isSame(old, object)) return { object: old, warnings }
-    const resourceVersion = old.metadata.resourceVersion!
-    if (options.dryRun === true)
-      return { object: { ...object, metadata: { ...object.metadata, resourceVersion } }, warnings }
-    const revision = Number(resourceVersion)
+    if (options.dryRun === true) return { object: atRevisionOf(old, object), warnings }
+    const revision = Number(old.metadata.resourceVersion)
     if (isFinished(object)) {
       await this.#remove({ key: keyOf(kind, old), object: old, revision })
       return { object, warnings }
@@ -344,6 +344,11 @@ function updater(apiVersion: string, { manager = ownManager }: WriteOptions, sub
 
 function applier(apiVersion: string, { manager }: ApplyWrite, subresource?: string): Writer {
   return { manager, operation: 'Apply', apiVersion, ...(subresource === undefined ? {} : { subresource }) }
+}
+
+/** What a trial answers: nothing was written, so the revision is the old one. */
+function atRevisionOf({ metadata: { resourceVersion } }: MeshObject, object: MeshObject): MeshObject {
+  return resourceVersion === undefined ? object : { ...object, metadata: { ...object.metadata, resourceVersion } }
 }
 
 /** The configuration must fit the object that is there, or that is not. */
