@@ -274,8 +274,11 @@ export class Resources {
     if (immutable.length > 0) throw invalid(kind, old.metadata.name, immutable)
     const object = await this.#placed(kind, updated, options)
     const warnings = warningsOf(object)
-    if (isSame(old, object) || options.dryRun === true) return { object: isSame(old, object) ? old : object, warnings }
-    const revision = Number(old.metadata.resourceVersion)
+    if (isSame(old, object)) return { object: old, warnings }
+    const resourceVersion = old.metadata.resourceVersion!
+    if (options.dryRun === true)
+      return { object: { ...object, metadata: { ...object.metadata, resourceVersion } }, warnings }
+    const revision = Number(resourceVersion)
     if (isFinished(object)) {
       await this.#remove({ key: keyOf(kind, old), object: old, revision })
       return { object, warnings }
