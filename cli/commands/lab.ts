@@ -79,9 +79,7 @@ const up: CommandModule<object, UpArguments> = {
       timeoutMs: argv.timeout * 1_000,
       keepOnFailure: argv.keep,
       signal,
-      progress: (text) => {
-        if (process.stderr.isTTY === true) complain(`  ${text}`)
-      },
+      progress: (text) => complain(`  ${text}`),
       ...(argv.leafLifetime === undefined ? {} : { leafLifetime: argv.leafLifetime }),
       ...(argv.drainTimeout === undefined ? {} : { drainTimeout: argv.drainTimeout }),
       ...(argv.logLevel === undefined ? {} : { logLevel: argv.logLevel }),
