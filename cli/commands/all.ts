@@ -28,7 +28,7 @@ import { tokenCommand } from './token.ts'
 import { versionCommand } from './version.ts'
 import { workloadsCommand } from './workloads.ts'
 
-const commands = [
+export const commands = [
   applyCommand,
   getCommand,
   describeCommand,
@@ -86,6 +86,11 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     })
   running = parser
   try {
+    if (words.length === 0) {
+      // not an answer to a question, so not on standard output
+      parser.showHelp('error')
+      return 2
+    }
     await parser.parseAsync()
     return typeof process.exitCode === 'number' ? process.exitCode : 0
   } catch (error: unknown) {

@@ -18,6 +18,8 @@ for (const kind of coreKinds) {
     for (const path of placedFields(kind, 'v1').keys()) {
       // containers of several lists need several names, and examples have one
       if (/^status|^spec\.(?:init|ephemeral)Containers/.test(path)) continue
+      // an event with eventTime needs four more fields: beyond what examples try
+      if (kind.kind === 'Event' && path === 'eventTime') continue
       const object = exampleWith(kind, 'v1', path)
       t.ok(object, path)
       if (object !== undefined) t.strictSame(said(object), [], path)
