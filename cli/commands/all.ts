@@ -16,6 +16,7 @@ import { daemonProcess } from './daemon.ts'
 import { deleteCommand } from './delete.ts'
 import { demoCommand } from './demo.ts'
 import { describeCommand } from './describe.ts'
+import { explainCommand } from './explain.ts'
 import { getCommand } from './get.ts'
 import { joinCommand } from './join.ts'
 import { kubeconfigCommand } from './kubeconfig.ts'
@@ -33,6 +34,7 @@ const commands = [
   deleteCommand,
   labelCommand,
   analyzeCommand,
+  explainCommand,
   statusCommand,
   workloadsCommand,
   tokenCommand,
