@@ -18,6 +18,7 @@ import { daemonProcess } from './daemon.ts'
 import { deleteCommand } from './delete.ts'
 import { demoCommand } from './demo.ts'
 import { describeCommand } from './describe.ts'
+import { explainCommand } from './explain.ts'
 import { getCommand } from './get.ts'
 import { joinCommand } from './join.ts'
 import { kubeconfigCommand } from './kubeconfig.ts'
@@ -35,6 +36,7 @@ export const commands = [
   deleteCommand,
   labelCommand,
   analyzeCommand,
+  explainCommand,
   statusCommand,
   workloadsCommand,
   certsCommand,
