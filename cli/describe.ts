@@ -1,6 +1,5 @@
 // How `culvert describe` shows one object: who it is, what it says, what the mesh says about it, and what happened to it. Pure.
 import { stringify } from 'yaml'
-import { conditionsIn } from '../control/publish/status-shape.ts'
 import type { Condition, MeshObject } from '../core/model/resource.ts'
 import { lastAppliedAnnotation } from './merge.ts'
 import { age, type Paint, table } from './render.ts'
@@ -18,10 +17,15 @@ export interface EventView extends MeshObject {
   readonly eventTime?: string | null
 }
 
+/** What is known of an object besides itself. */
+export interface Told {
+  readonly conditions: readonly Condition[]
+  readonly events: readonly EventView[]
+}
+
 /** @param now milliseconds since 1970 */
-export function describeObject(object: MeshObject, events: readonly EventView[], now: number, paint: Paint): string {
+export function describeObject(object: MeshObject, { conditions, events }: Told, now: number, paint: Paint): string {
   const { apiVersion: _version, kind: _kind, metadata: _metadata, status: _status, ...body } = object
-  const conditions = conditionsIn(object)
   const { conditions: _, parents: __, ...status } = object.status ?? {}
   const shown = object.kind === 'Secret' ? hidden(body) : body
   return [

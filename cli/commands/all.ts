@@ -18,6 +18,7 @@ import { daemonProcess } from './daemon.ts'
 import { deleteCommand } from './delete.ts'
 import { demoCommand } from './demo.ts'
 import { describeCommand } from './describe.ts'
+import { explainCommand } from './explain.ts'
 import { getCommand } from './get.ts'
 import { joinCommand } from './join.ts'
 import { kubeconfigCommand } from './kubeconfig.ts'
@@ -28,13 +29,14 @@ import { tokenCommand } from './token.ts'
 import { versionCommand } from './version.ts'
 import { workloadsCommand } from './workloads.ts'
 
-const commands = [
+export const commands = [
   applyCommand,
   getCommand,
   describeCommand,
   deleteCommand,
   labelCommand,
   analyzeCommand,
+  explainCommand,
   statusCommand,
   workloadsCommand,
   certsCommand,
@@ -86,6 +88,11 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     })
   running = parser
   try {
+    if (words.length === 0) {
+      // not an answer to a question, so not on standard output
+      parser.showHelp('error')
+      return 2
+    }
     await parser.parseAsync()
     return typeof process.exitCode === 'number' ? process.exitCode : 0
   } catch (error: unknown) {

@@ -1,5 +1,6 @@
 // `culvert describe`: one object in full, for people, with what the mesh says about it and what happened to it.
 import type { CommandModule } from 'yargs'
+import { conditionsIn } from '../../control/publish/status-shape.ts'
 import { kindOf } from '../../core/model/kinds.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { type ApiClient, ApiError } from '../client.ts'
@@ -54,8 +55,10 @@ async function describe(client: ApiClient, argv: Arguments): Promise<void> {
       if (object === undefined) throw new Failed(`${kind.plural} "${name}" not found`)
       objects.push(object)
     }
-    for (const object of objects)
-      texts.push(describeObject(object, await eventsOf(client, object), Date.now(), paint()))
+    for (const object of objects) {
+      const told = { conditions: conditionsIn(object), events: await eventsOf(client, object) }
+      texts.push(describeObject(object, told, Date.now(), paint()))
+    }
   }
   if (texts.length === 0) throw new Failed('no resources found')
   print(texts.join('\n\n'))

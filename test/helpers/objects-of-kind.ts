@@ -22,6 +22,9 @@ type Values = Record<string, unknown>
 /** How many forms of one field are tried before it is left out. */
 const mostForms = 16
 
+/** How often fields are added in vain: combinations of a table as large as a Pod's would never end. */
+const mostRepairs = 200
+
 /**
  * A valid object of the kind: `minimal` has what is required, `full` every field that can stand beside the others. The name is
  * `example` (some kinds ask for more of a name), the namespace `default` where there is one.
@@ -57,12 +60,12 @@ function assemble(kind: Kind, version: string, builder: Builder, steps: readonly
         check({ metadata: { name }, ...value }, report),
   )
   const table = { type: 'object', text: '', use: { kind: 'enforced', where: '' }, fields: kind.body, checks } as const
-  const body = builder.forms(withSpec(table), steps)[0] as Values
+  const body = builder.forms(withSpec(table), steps)[0] as Values | undefined
   return {
     apiVersion: formatApiVersion(kind.group, version),
     kind: kind.kind,
     metadata,
-    ...(kind.kind === 'Event' ? besideItsObject(body) : body),
+    ...(kind.kind === 'Event' && body !== undefined ? besideItsObject(body) : body),
   } as MeshObject
 }
 
@@ -88,6 +91,7 @@ function reaches(value: unknown, [step, ...rest]: readonly string[]): boolean {
 }
 
 class Builder {
+  #repairs = 0
   readonly #version: string
   readonly #choice: Choice
 
@@ -120,8 +124,7 @@ class Builder {
     const forced = step === undefined ? [{}] : this.#forced(fieldAt(field.fields[step]!, this.#version)!, step, rest)
     for (const start of forced) {
       const value = this.#withRequired(field, start)
-      // combinations of a table as large as a Pod's would never end
-      for (const depth of this.#fields(field).length > 24 ? [0, 1] : [0, 1, 2, 3]) {
+      for (const depth of [0, 1, 2, 3]) {
         const whole = this.#repaired(field, value, depth)
         if (whole !== undefined) return [this.#enriched(field, whole)]
       }
@@ -145,7 +148,7 @@ class Builder {
   /** Adds `depth` optional fields where the rules between the fields ask for them. */
   #repaired(field: ObjectField, value: Values, depth: number): Values | undefined {
     if (accepts(field, value, this.#version)) return value
-    if (depth === 0) return undefined
+    if (depth === 0 || this.#repairs++ > mostRepairs) return undefined
     for (const [name, inner] of this.#fields(field)) {
       if (Object.hasOwn(value, name) && inner.required !== true) continue
       for (const form of this.#smallAndFull(inner)) {

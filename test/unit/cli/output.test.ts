@@ -72,7 +72,7 @@ t.test('an object is described with its conditions and what happened to it, the 
     event('Late', { lastTimestamp: '2026-06-01T11:59:30Z', firstTimestamp: '2026-06-01T11:30:00Z', count: 4 }),
     event('Early', { eventTime: '2026-06-01T11:40:00.000000Z', lastTimestamp: null }),
   ]
-  const text = describeObject(object, events, now, plain)
+  const text = describeObject(object, { conditions: object.status?.conditions ?? [], events }, now, plain)
   t.match(
     text,
     /^Name: +orders\nNamespace: +shop\nKind: +Service \(v1\)\nCreated: .*\(60m ago\)\nLabels: +app=orders\n/,
@@ -87,7 +87,7 @@ t.test('an object is described with its conditions and what happened to it, the 
 
 t.test('what a secret holds is not shown', async (t) => {
   const secret = { ...service('s', { data: { key: 'c2VjcmV0' }, type: 'Opaque' }), kind: 'Secret' }
-  const text = describeObject(secret, [], now, plain)
+  const text = describeObject(secret, { conditions: [], events: [] }, now, plain)
   t.match(text, /key: 6 bytes/)
   t.notMatch(text, /c2VjcmV0/)
   t.match(text, /Type:\n {2}Opaque/)
