@@ -13,12 +13,19 @@ const orders = workload({ node: 'h2' })
 const question = { source: 'shop/frontend-1', destination: 'shop/orders-1:8080' }
 type Values = readonly (Workload | Service | Authorization)[]
 
-async function call(ask: ExplainDeps['ask'], values: Values = [frontend, orders], more = {}): Promise<LiveExplanation> {
+async function call(
+  ask: ExplainDeps['ask'],
+  values: Values = [frontend, orders],
+  more = {},
+  elsewhere?: ExplainDeps['elsewhere'],
+): Promise<LiveExplanation> {
   const upserts = [meshResource, ...values.map(resourceOf)]
   const full = { epoch: 'e', version: 5, full: true, upserts, removes: [] }
   const deltas = { epoch: 'e', version: 5, full: () => full, since: () => undefined }
   const resources = { list: async () => ({ items: [] }) } as unknown as ExplainDeps['resources']
-  const route = explainRoutes({ resources, deltas, ask })[`GET ${explainPath}`]!
+  const route = explainRoutes({ resources, deltas, ask, ...(elsewhere === undefined ? {} : { elsewhere }) })[
+    `GET ${explainPath}`
+  ]!
   const url = new URL(`https://x${explainPath}?${new URLSearchParams({ ...question, live: 'true', ...more })}`)
   const { signal } = new AbortController()
   return ((await route({ url, signal } as ApiRequest)) as unknown as { readonly body: LiveExplanation }).body
@@ -53,6 +60,16 @@ t.test('hosts that cannot be asked are reported with the reason and keep nobody 
     return daemon(5, frontend, orders)
   })
   t.match(live, [{ failed: 'it is away', differences: [] }, { behind: 0 }])
+})
+
+t.test('a host of another replica is reported with where to ask', async (t) => {
+  const { live } = await call(
+    async () => daemon(5, frontend, orders),
+    undefined,
+    {},
+    (host) => (host === 'h2' ? 'https://c2:6443' : undefined),
+  )
+  t.match(live, [{ behind: 0 }, { failed: /another replica: ask the one at https:\/\/c2:6443/ }])
 })
 
 t.test('at most twenty hosts are asked, however many serve', async (t) => {
