@@ -222,7 +222,10 @@ class AgentRuntime {
     const membership = await becomeMember({
       config: this.#config,
       build: this.#build,
-      resume: () => this.#model.version,
+      resume: () => {
+        const { version, snapshot } = this.#model
+        return version === undefined ? undefined : { ...version, digest: snapshot.digest() }
+      },
       digests: () => this.#model.snapshot.digests(),
       explain: (question) => this.#handoff.explain(question),
       log: this.#log,

@@ -13,7 +13,7 @@ import { joinMesh } from './join.ts'
 export interface MembershipOptions {
   readonly config: AgentConfig
   readonly build: string
-  resume(): { readonly epoch: string; readonly version: number } | undefined
+  resume(): { readonly epoch: string; readonly version: number; readonly digest?: string } | undefined
   digests(): Readonly<Record<string, string>>
   explain(question: ExplainQuestion): Promise<LiveView>
   readonly log: Logger

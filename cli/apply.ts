@@ -3,7 +3,7 @@ import { MeshError } from '../core/base/errors.ts'
 import type { Kind } from '../core/model/kinds/kind.ts'
 import { kindOf } from '../core/model/kinds.ts'
 import type { MeshObject } from '../core/model/resource.ts'
-import { type ApiClient, ApiError } from './client.ts'
+import { type ApiClient, ApiError, type WriteOptions } from './client.ts'
 import { toCreate, toUpdate } from './merge.ts'
 
 export type ApplyOutcome = 'created' | 'configured' | 'unchanged'
@@ -17,11 +17,11 @@ export interface Applied {
 const conflictRounds = 5
 
 /** Applies one checked object. Throws ApiError. */
-export async function applyObject(client: ApiClient, object: MeshObject): Promise<Applied> {
+export async function applyObject(client: ApiClient, object: MeshObject, options: WriteOptions = {}): Promise<Applied> {
   const kind = servedKind(object)
   for (let round = 1; ; round++) {
     try {
-      return await applyOnce(client, kind, object)
+      return await applyOnce(client, kind, object, options)
     } catch (error: unknown) {
       const conflict = error instanceof ApiError && error.status === 409
       if (!conflict || round === conflictRounds) throw error
@@ -29,13 +29,13 @@ export async function applyObject(client: ApiClient, object: MeshObject): Promis
   }
 }
 
-async function applyOnce(client: ApiClient, kind: Kind, object: MeshObject): Promise<Applied> {
+async function applyOnce(client: ApiClient, kind: Kind, object: MeshObject, options: WriteOptions): Promise<Applied> {
   const { namespace = '', name } = object.metadata
   const live = await client.get(kind, namespace, name, object.apiVersion)
-  if (live === undefined) return { object: await client.create(kind, toCreate(object)), outcome: 'created' }
+  if (live === undefined) return { object: await client.create(kind, toCreate(object), options), outcome: 'created' }
   const next = toUpdate(object, live)
   if (next === undefined) return { object: live, outcome: 'unchanged' }
-  return { object: await client.update(kind, next), outcome: 'configured' }
+  return { object: await client.update(kind, next, options), outcome: 'configured' }
 }
 
 /** The kind of an object. Throws RESOURCE_INVALID where it is not served. */

@@ -28,6 +28,11 @@ export interface ListOptions {
   readonly fieldSelector?: string | undefined
 }
 
+export interface WriteOptions {
+  /** The server checks everything, and writes nothing. */
+  readonly dryRun?: boolean
+}
+
 export interface ObjectList {
   readonly items: readonly MeshObject[]
   readonly resourceVersion: string
@@ -38,15 +43,17 @@ export interface ApiWatchEvent {
   readonly object: MeshObject
 }
 
-const requestMs = 30_000
+const defaultRequestMs = 30_000
 const answerLimitBytes = 256 * 1024 * 1024
 
 export class ApiClient {
   readonly #connection: Connection
   readonly #agent: Agent
+  readonly #requestMs: number
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, requestMs = defaultRequestMs) {
     this.#connection = connection
+    this.#requestMs = requestMs
     this.#agent = new Agent({
       keepAlive: true,
       maxSockets: 8,
@@ -93,19 +100,20 @@ export class ApiClient {
     }
   }
 
-  async create(kind: Kind, object: MeshObject): Promise<MeshObject> {
+  async create(kind: Kind, object: MeshObject, options: WriteOptions = {}): Promise<MeshObject> {
     const path = collectionPath(kind, object.metadata.namespace, object.apiVersion)
-    return (await this.json('POST', path, object)) as MeshObject
+    return (await this.json('POST', `${path}${dryRunQuery(options)}`, object)) as MeshObject
   }
 
   /** Replaces an object; with `metadata.resourceVersion` only if it still is that version. */
-  async update(kind: Kind, object: MeshObject): Promise<MeshObject> {
+  async update(kind: Kind, object: MeshObject, options: WriteOptions = {}): Promise<MeshObject> {
     const { namespace, name } = object.metadata
-    return (await this.json('PUT', objectPath(kind, namespace, name, object.apiVersion), object)) as MeshObject
+    const path = objectPath(kind, namespace, name, object.apiVersion)
+    return (await this.json('PUT', `${path}${dryRunQuery(options)}`, object)) as MeshObject
   }
 
-  async delete(kind: Kind, namespace: string, name: string): Promise<void> {
-    await this.json('DELETE', objectPath(kind, namespace, name))
+  async delete(kind: Kind, namespace: string, name: string, options: WriteOptions = {}): Promise<void> {
+    await this.json('DELETE', `${objectPath(kind, namespace, name)}${dryRunQuery(options)}`)
   }
 
   /** Changes after `resourceVersion`, until the server or `signal` ends the watch. */
@@ -127,7 +135,7 @@ export class ApiClient {
 
   /** Any path of the API: the body of a successful answer, parsed. Throws ApiError, or CONNECT_FAILED where nothing answers. */
   async json(method: string, path: string, body?: unknown): Promise<unknown> {
-    const signal = deadline(requestMs)
+    const signal = deadline(this.#requestMs)
     const response = await this.#send(method, path, body, signal)
     if ((response.statusCode ?? 500) >= 300) throw await failure(response)
     const text = await limitedText(response)
@@ -193,6 +201,10 @@ export function collectionPath(kind: Kind, namespace: string | undefined, apiVer
 
 export function objectPath(kind: Kind, namespace: string | undefined, name: string, apiVersion?: string): string {
   return `${collectionPath(kind, namespace, apiVersion)}/${encodeURIComponent(name)}`
+}
+
+function dryRunQuery({ dryRun }: WriteOptions): string {
+  return dryRun === true ? '?dryRun=All' : ''
 }
 
 function queryOf(values: Readonly<Record<string, string | undefined>>): string {

@@ -3,7 +3,7 @@ import { didYouMean } from '../core/model/suggest.ts'
 
 /** Commands that have commands of their own. */
 export const groups: Readonly<Record<string, readonly string[]>> = {
-  lab: ['up', 'down', 'exec', 'status', 'stop', 'start'],
+  lab: ['up', 'down', 'exec', 'status', 'stop', 'start', 'replace'],
   token: ['create'],
   context: ['list', 'use'],
 }
@@ -16,8 +16,17 @@ export function usageOf(words: readonly string[], commands: readonly string[]): 
   return ['culvert', ...(commands.includes(first) ? [first] : []), ...(inner ? [second] : [])].join(' ')
 }
 
-/** Yargs's complaint about a command line, or a clearer one. */
-export function complaintOf(message: string, words: readonly string[], commands: readonly string[]): string {
+/**
+ * Yargs's complaint about a command line, or a clearer one.
+ *
+ * @param options names of the options of the command, where they are known
+ */
+export function complaintOf(
+  message: string,
+  words: readonly string[],
+  commands: readonly string[],
+  options: readonly string[] = [],
+): string {
   const [first = '', second = ''] = words
   if (first !== '' && !first.startsWith('-') && !commands.includes(first)) {
     return `there is no command "${first}"${didYouMean(first, commands)}`
@@ -31,7 +40,16 @@ export function complaintOf(message: string, words: readonly string[], commands:
   if (first === 'lab' && second === 'exec' && message.startsWith('Unknown argument')) {
     return `${message}\nPut -- before the command: culvert lab exec WORKLOAD.NAMESPACE -- CMD…`
   }
-  return message
+  const unknown = /^Unknown arguments?: (\S+?)(?:,|$)/.exec(message)?.[1]
+  return unknown === undefined ? message : unknownArgument(unknown, words, options)
+}
+
+function unknownArgument(name: string, words: readonly string[], options: readonly string[]): string {
+  const written = words.find((word) => word.replace(/^-+/, '').replace(/=.*$/, '') === name && word.startsWith('-'))
+  if (written === undefined) return `"${name}" is one argument too many`
+  const flag = written.replace(/=.*$/, '')
+  const known = options.map((option) => (option.length === 1 ? `-${option}` : `--${option}`))
+  return `there is no option ${flag}${didYouMean(flag, known)}`
 }
 
 const reasons: Readonly<Record<string, string>> = {

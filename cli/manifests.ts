@@ -68,8 +68,9 @@ export function requireManifests(
   paths: readonly string[],
   namespace: string,
   stdin: () => string,
+  recursive = false,
 ): readonly Manifest[] {
-  const { manifests, problems } = loadManifests(paths, namespace, stdin)
+  const { manifests, problems } = loadManifests(paths, namespace, stdin, recursive)
   if (problems.length > 0) throw new MeshError('RESOURCE_INVALID', problems.map(formatProblem).join('\n'))
   return manifests
 }

@@ -75,16 +75,29 @@ function show(value: unknown): string {
   return String(value)
 }
 
+export interface TableOptions {
+  readonly namespaces: boolean
+  readonly wide: boolean
+  /** Milliseconds since 1970. */
+  readonly now: number
+  readonly labels?: boolean
+  /** The name is nobody's choice and stands in the wide form only. */
+  readonly nameIsWide?: boolean
+  /** Before each name, where several kinds are printed. */
+  readonly prefix?: string
+}
+
 /** Rows for `get`: namespace (with -A), name, the kind's columns. */
 export function objectTable(
   objects: readonly MeshObject[],
   columns: readonly Column[],
-  options: { readonly namespaces: boolean; readonly wide: boolean; readonly now: number; readonly labels?: boolean },
+  options: TableOptions,
 ): { readonly headers: readonly string[]; readonly rows: readonly (readonly string[])[] } {
   const shown = columns.filter((column) => options.wide || column.priority === 0)
-  const headers = ['NAME', ...shown.map((column) => column.name.toUpperCase())]
+  const named = options.wide || options.nameIsWide !== true
+  const headers = [...(named ? ['NAME'] : []), ...shown.map((column) => column.name.toUpperCase())]
   const rows = objects.map((object) => [
-    object.metadata.name,
+    ...(named ? [`${options.prefix ?? ''}${object.metadata.name}`] : []),
     ...shown.map((column) => cell(object, column, options.now)),
   ])
   const withLabels = options.labels === true

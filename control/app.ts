@@ -22,13 +22,15 @@ import { type CompileSettings, compileFormat } from './compile/settings.ts'
 import type { ControlConfig } from './config.ts'
 import { ConfigDirectory } from './directory.ts'
 import { EntryIndex } from './entries.ts'
+import type { MeshEvent } from './events/event.ts'
 import { expireEvents } from './events/expiry.ts'
 import { hostAway, hostBack, hostJoined, hostRevoked, leaderElected, vipsExhausted } from './events/mesh-events.ts'
 import { Presence } from './events/presence.ts'
-import { EventRecorder, type MeshEvent } from './events/recorder.ts'
+import { EventRecorder } from './events/recorder.ts'
 import { FeedServer } from './feed/server.ts'
 import { GarbageCollector } from './gc.ts'
 import { Hosts } from './hosts.ts'
+import { IssuedCertificates } from './issued.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
 import { Acknowledged } from './publish/acknowledged.ts'
 import { DeltaLog } from './publish/delta-log.ts'
@@ -149,18 +151,22 @@ async function assemble(
     opened,
   )
   const reports = new Reports({ resources, entries, isVirtual: (address) => vips.contains(address), log })
+  const issued = new IssuedCertificates({ records: store.records, log })
+  opened.defer(() => issued.close())
   const encoded = new EncodedDeltas(deltas)
   const session = {
     ...{ authority, hosts, tokens, reports, deltas, encoded, publisher, log },
     feeds: () => replica?.feeds ?? [],
     acknowledged: () => status.acknowledged(),
     record,
+    issued: issued.note.bind(issued),
   }
   const feed = await openFeed(config, session, opened)
   const token = await apiToken(secrets.token, stateDir)
   const routes = {
     ...controlRoutes({
       ...{ ...session, entries, replicas: () => replica?.all ?? [], session: sessionOf },
+      issued,
       replicaOf: (host) => replica?.replicaOf(host),
       awaySince: (host) => presence.awaySince(host),
     }),

@@ -2,7 +2,14 @@
 // API server has authenticated the caller.
 import { MeshError } from '../core/base/errors.ts'
 import { integer, list, object, text } from '../core/feed/shape.ts'
-import type { HostStatus, MeshStatus, ReplicaStatus, WorkloadStatus } from '../core/model/mesh-status.ts'
+import { hostIdentity } from '../core/identity/spiffe.ts'
+import type {
+  CertificateStatus,
+  HostStatus,
+  MeshStatus,
+  ReplicaStatus,
+  WorkloadStatus,
+} from '../core/model/mesh-status.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 import { ApiError } from './api/errors.ts'
 import type { ApiRequest, Handler } from './api/request.ts'
@@ -14,6 +21,7 @@ import type { EntryIndex } from './entries.ts'
 import type { SessionStatus } from './feed/session.ts'
 import { checkGrant } from './grants.ts'
 import type { HostCertificate, HostRecord, Hosts } from './hosts.ts'
+import type { IssuedCertificates } from './issued.ts'
 import type { DeltaLog } from './publish/delta-log.ts'
 import type { Reports } from './reports.ts'
 import type { Tokens } from './tokens.ts'
@@ -29,6 +37,7 @@ export interface RoutesDeps {
   readonly replicas: () => readonly ReplicaStatus[]
   /** Of a connected host, on whichever replica. */
   readonly session: (host: string) => SessionStatus | undefined
+  readonly issued: Pick<IssuedCertificates, 'list'>
   /** The id of the replica that a host is connected to. */
   readonly replicaOf: (host: string) => string | undefined
   /** Since when a host is not connected, in milliseconds since 1970. */
@@ -49,6 +58,7 @@ export function controlRoutes(deps: RoutesDeps): Readonly<Record<string, Handler
     'POST /culvert/v1/tokens': (request) => createToken(deps, request),
     [`GET ${hostsPath}`]: async () => ({ status: 200, body: { hosts: await deps.hosts.list() } }),
     [`DELETE ${hostsPath}/`]: (request) => deleteHost(deps, request),
+    'GET /culvert/v1/certificates': async () => ({ status: 200, body: { certificates: await certificates(deps) } }),
     'GET /culvert/v1/status': async () => ({ status: 200, body: await meshStatus(deps) }),
   }
 }
@@ -74,6 +84,16 @@ async function deleteHost(deps: RoutesDeps, request: ApiRequest): ReturnType<Han
   if (!(await deps.hosts.remove(host))) throw new ApiError('NotFound', `hosts "${host}" not found`)
   await deps.reports.removeHost(host)
   return { status: 200, body: { host } }
+}
+
+/** Of hosts, then of the workloads on them. */
+async function certificates({ authority, hosts, issued }: RoutesDeps): Promise<readonly CertificateStatus[]> {
+  const records = await hosts.list()
+  const own = records.flatMap(({ host, certificates }) => {
+    const identity = hostIdentity(authority.trustDomain, host)
+    return certificates.map((certificate) => ({ host, identity, ...certificateStatus(certificate) }))
+  })
+  return [...own, ...(await issued.list(new Set(records.map(({ host }) => host))))]
 }
 
 async function meshStatus(deps: RoutesDeps): Promise<MeshStatus> {

@@ -106,17 +106,20 @@ export function readLab(paths: LabPaths): LabRecord {
   return record
 }
 
+/** The labs that are up, of a folder of labs. */
+export function labNames(stateDir?: string): readonly string[] {
+  const parent = dirname(labPaths(stateDir === undefined ? {} : { stateDir }).folder)
+  try {
+    return readdirSync(parent).filter((name) => existsSync(join(parent, name, 'lab.json')))
+  } catch {
+    return []
+  }
+}
+
 /** `; there is "demo", "x": choose with --name`, or nothing where no other lab is up. */
 export function otherLabs(selector: LabSelector): string {
-  const { name, folder } = labPaths(selector)
-  let found: readonly string[]
-  try {
-    found = readdirSync(dirname(folder)).filter(
-      (other) => other !== name && existsSync(join(folder, '..', other, 'lab.json')),
-    )
-  } catch {
-    return ''
-  }
+  const { name } = labPaths(selector)
+  const found = labNames(selector.stateDir).filter((other) => other !== name)
   if (found.length === 0) return ''
   return `; there is ${found.map((other) => `"${other}"`).join(', ')}: choose with --name`
 }

@@ -5,11 +5,13 @@ import { MeshError } from '../../core/base/errors.ts'
 import { ApiError } from '../client.ts'
 import { complaintOf, systemComplaint, usageOf } from '../complaints.ts'
 import { ownCompletions } from '../completion.ts'
-import { complain, Failed, UsageError } from '../session.ts'
+import { complain, Failed, print, UsageError } from '../session.ts'
 import { version } from '../version.ts'
 import { agentProcess } from './agent.ts'
 import { analyzeCommand } from './analyze.ts'
 import { applyCommand } from './apply.ts'
+import { certsCommand } from './certs.ts'
+import { completionSource } from './completion-source.ts'
 import { contextCommand } from './context.ts'
 import { controlProcess } from './control.ts'
 import { daemonProcess } from './daemon.ts'
@@ -27,7 +29,7 @@ import { tokenCommand } from './token.ts'
 import { versionCommand } from './version.ts'
 import { workloadsCommand } from './workloads.ts'
 
-const commands = [
+export const commands = [
   applyCommand,
   getCommand,
   describeCommand,
@@ -37,6 +39,7 @@ const commands = [
   explainCommand,
   statusCommand,
   workloadsCommand,
+  certsCommand,
   tokenCommand,
   joinCommand,
   controlProcess.command,
@@ -53,21 +56,21 @@ const names = [...commands.map((command) => String(command.command).split(' ')[0
 
 /** Runs one command line (without node and script). @returns the exit code */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
+  const [command, shell = ''] = words
+  if (command === completionFlag && (await completes(words.slice(1)))) return 0
+  const namesShell = command === 'completion' && ['bash', 'zsh'].includes(shell)
+  // yargs goes by the variable, which tells the login shell only
+  if (namesShell) process.env['SHELL'] = shell
+  let running: unknown
   // What follows `--` belongs to the command that `lab exec` runs, options included.
-  const parser = yargs(joinDash(words))
+  const parser = yargs(namesShell ? ['completion', ...words.slice(2)] : joinDash(words))
     .scriptName('culvert')
     .usage('$0 <command>\n\nAn ambient service mesh: `$0 demo` shows it at work on this machine.')
     .parserConfiguration({ 'populate--': true, 'parse-positional-numbers': false, 'parse-numbers': false })
     .command([...commands])
     .completion(
       'completion',
-      'Print the completion script for this shell: source <(culvert completion)',
-      // Four parameters: yargs tells the forms of this function by their number.
-      (_current: string, _argv: unknown, defaults: () => void, done: (found: string[]) => void) => {
-        const own = ownCompletions(words.slice(words.indexOf('--get-yargs-completions') + 1))
-        if (own === undefined) defaults()
-        else done([...own])
-      },
+      'Print the completion script for this shell, or for bash or zsh: source <(culvert completion bash)',
     )
     .demandCommand(1, 'name a command')
     .strict()
@@ -80,14 +83,31 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .fail((message, error, shown) => {
       if (error !== undefined && error !== null && !isYargsError(error)) throw error
       const where = shown.parsed === false ? 'culvert' : usageOf(words, names)
-      throw new UsageError(`${complaintOf(message, words, names)}\nSee \`${where} --help\`.`)
+      const complaint = complaintOf(message, words, names, optionNames(running))
+      throw new UsageError(`${complaint}\nUsage: ${usageLine(where)}\nSee \`${where} --help\`.`)
     })
+  running = parser
   try {
+    if (words.length === 0) {
+      // not an answer to a question, so not on standard output
+      parser.showHelp('error')
+      return 2
+    }
     await parser.parseAsync()
     return typeof process.exitCode === 'number' ? process.exitCode : 0
   } catch (error: unknown) {
     return explain(error)
   }
+}
+
+/** What the shell's script asks with: the line up to the cursor follows, `culvert` first. */
+const completionFlag = '--get-yargs-completions'
+
+/** Offers what yargs does not know. @returns false where it is commands and options */
+async function completes(line: readonly string[]): Promise<boolean> {
+  const found = await ownCompletions(line, completionSource(line))
+  for (const word of found ?? []) print(word)
+  return found !== undefined
 }
 
 /** `-f -` as `-f=-`: yargs takes a lone dash for no value. */
@@ -100,6 +120,28 @@ export function joinDash(words: readonly string[]): string[] {
     else result.push(word)
   }
   return result
+}
+
+const argumentsOf: Readonly<Record<string, string>> = {
+  'culvert lab exec': '<workload> -- CMD… ',
+  'culvert lab stop': '<process> ',
+  'culvert lab start': '<process> ',
+  'culvert lab replace': '<process> ',
+  'culvert context use': '<name> ',
+}
+
+/** `culvert get <target..> [options]` of `culvert get`. */
+function usageLine(where: string): string {
+  const [, name, inner] = where.split(' ')
+  const command = commands.find((candidate) => String(candidate.command).split(' ')[0] === name)
+  if (command === undefined) return 'culvert <command> [options]'
+  return inner === undefined ? `culvert ${command.command} [options]` : `${where} ${argumentsOf[where] ?? ''}[options]`
+}
+
+/** Of the command that yargs was about to run. */
+function optionNames(parser: unknown): readonly string[] {
+  const { getOptions } = parser as { readonly getOptions?: () => { readonly key: Readonly<Record<string, unknown>> } }
+  return typeof getOptions === 'function' ? Object.keys(getOptions.call(parser).key) : []
 }
 
 function isYargsError(error: Error): boolean {

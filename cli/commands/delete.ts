@@ -5,6 +5,7 @@ import type { Kind } from '../../core/model/kinds/kind.ts'
 import { objectName, servedKind } from '../apply.ts'
 import { type ApiClient, ApiError } from '../client.ts'
 import { requireManifests } from '../manifests.ts'
+import { Progress } from '../progress.ts'
 import {
   type ApiArguments,
   apiOptions,
@@ -22,6 +23,10 @@ interface Arguments extends ApiArguments, NamespaceArguments {
   readonly target?: readonly string[] | undefined
   readonly filename?: readonly string[] | undefined
   readonly selector?: string | undefined
+  readonly fieldSelector?: string | undefined
+  readonly recursive: boolean
+  readonly dryRun: boolean
+  readonly output?: 'name' | undefined
   readonly all: boolean
   readonly ignoreNotFound: boolean
 }
@@ -39,9 +44,13 @@ export const deleteCommand: CommandModule<object, Arguments> = {
     namespaceOption(apiOptions(yargs))
       .positional('target', { type: 'string', array: true, describe: 'KIND NAME… or KIND/NAME…' })
       .option('filename', { alias: 'f', type: 'string', array: true, nargs: 1, describe: 'what these files define' })
-      .option('selector', { alias: 'l', type: 'string', describe: 'those with these labels' })
+      .option('recursive', { alias: 'R', type: 'boolean', default: false, describe: 'folders with those below them' })
+      .option('selector', { alias: 'l', type: 'string', requiresArg: true, describe: 'those with these labels' })
+      .option('field-selector', { type: 'string', requiresArg: true, describe: 'those with these fields' })
       .option('all', { type: 'boolean', default: false, describe: 'all of the kind in the namespace' })
       .option('ignore-not-found', { type: 'boolean', default: false, describe: 'what is gone already is no failure' })
+      .option('dry-run', { type: 'boolean', default: false, describe: 'let the server check, and delete nothing' })
+      .option('output', { alias: 'o', choices: ['name'] as const, describe: 'print only the names' })
       .example('$0 delete ap allow-frontend -n shop', 'remove one policy')
       .example('$0 delete -f policy.yaml', 'remove what a file defines') as never,
   handler: (argv) => withClient(argv, (client) => remove(client, argv)),
@@ -51,17 +60,23 @@ async function remove(client: ApiClient, argv: Arguments): Promise<void> {
   const doomed = await select(client, argv)
   if (doomed.length === 0) complain('No resources found.')
   let failures = 0
+  const progress = new Progress('deleted', doomed.length)
+  const suffix = argv.output === 'name' ? '' : argv.dryRun ? ' deleted (server dry run)' : ' deleted'
   for (const { kind, namespace, name } of doomed) {
     try {
-      await client.delete(kind, namespace, name)
-      print(`${objectName(kind, name)} deleted`)
+      await client.delete(kind, namespace, name, { dryRun: argv.dryRun })
+      progress.clear()
+      print(`${objectName(kind, name)}${suffix}`)
+      progress.step()
     } catch (error: unknown) {
       if (!(error instanceof ApiError)) throw error
       if (error.status === 404 && argv.ignoreNotFound) continue
+      progress.clear()
       complain(`culvert: ${objectName(kind, name)}: ${error.message}`)
       failures++
     }
   }
+  progress.clear()
   if (failures > 0) throw new Failed('')
 }
 
@@ -72,7 +87,7 @@ async function select(client: ApiClient, argv: Arguments): Promise<readonly Doom
   if (files.length > 0) {
     if (words.length > 0) throw new UsageError('give either files or names, not both')
     // In the opposite order of apply: what guards goes after what is guarded.
-    return requireManifests(files, namespace, () => readFileSync(0, 'utf8'))
+    return requireManifests(files, namespace, () => readFileSync(0, 'utf8'), argv.recursive)
       .toReversed()
       .map(({ object }) => ({
         kind: servedKind(object),
@@ -82,16 +97,19 @@ async function select(client: ApiClient, argv: Arguments): Promise<readonly Doom
   }
   const doomed: Doomed[] = []
   for (const { kind, names } of parseTargets(words)) {
-    if (names.length === 0 && argv.selector === undefined && !argv.all) {
-      throw new UsageError(`name the ${kind.plural} to delete, or give -l or --all`)
+    const selects = argv.selector !== undefined || argv.fieldSelector !== undefined
+    if (names.length === 0 && !selects && !argv.all) {
+      throw new UsageError(`name the ${kind.plural} to delete, or give -l, --field-selector or --all`)
     }
-    const chosen = names.length > 0 ? names : await listed(client, kind, namespace, argv.selector)
+    if (names.length > 0 && (selects || argv.all)) throw new UsageError('names and a selector exclude each other')
+    const chosen = names.length > 0 ? names : await listed(client, kind, namespace, argv)
     doomed.push(...chosen.map((name) => ({ kind, namespace, name })))
   }
   return doomed
 }
 
-async function listed(client: ApiClient, kind: Kind, namespace: string, selector: string | undefined) {
-  const { items } = await client.list(kind, { namespace, labelSelector: selector })
+async function listed(client: ApiClient, kind: Kind, namespace: string, argv: Arguments) {
+  const { selector: labelSelector, fieldSelector } = argv
+  const { items } = await client.list(kind, { namespace, labelSelector, fieldSelector })
   return items.map((item) => item.metadata.name)
 }

@@ -1,11 +1,10 @@
-// `culvert describe`: one object in full, its conditions first, for people.
-
-import { stringify } from 'yaml'
+// `culvert describe`: one object in full, for people, with what the mesh says about it and what happened to it.
 import type { CommandModule } from 'yargs'
+import { conditionsIn } from '../../control/publish/status-shape.ts'
+import { kindOf } from '../../core/model/kinds.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
-import type { ApiClient } from '../client.ts'
-import { lastAppliedAnnotation } from '../merge.ts'
-import { age, type Paint, table } from '../render.ts'
+import { type ApiClient, ApiError } from '../client.ts'
+import { describeObject, type EventView } from '../describe.ts'
 import {
   type ApiArguments,
   apiOptions,
@@ -15,11 +14,14 @@ import {
   paint,
   parseTargets,
   print,
+  UsageError,
   withClient,
 } from '../session.ts'
 
 interface Arguments extends ApiArguments, NamespaceArguments {
   readonly target: readonly string[]
+  readonly selector?: string | undefined
+  readonly allNamespaces: boolean
 }
 
 export const describeCommand: CommandModule<object, Arguments> = {
@@ -28,68 +30,57 @@ export const describeCommand: CommandModule<object, Arguments> = {
   builder: (yargs) =>
     namespaceOption(apiOptions(yargs))
       .positional('target', { type: 'string', array: true, demandOption: true, describe: 'KIND [NAME…] or KIND/NAME…' })
-      .example('$0 describe ap allow-frontend -n shop', 'a policy, and whether it is enforced') as never,
+      .option('all-namespaces', { alias: 'A', type: 'boolean', default: false, describe: 'of every namespace' })
+      .option('selector', { alias: 'l', type: 'string', requiresArg: true, describe: 'only with these labels' })
+      .example('$0 describe ap allow-frontend -n shop', 'a policy, whether it is enforced, and what happened to it')
+      .example('$0 describe svc -n shop -l app=orders', 'services with a label') as never,
   handler: (argv) => withClient(argv, (client) => describe(client, argv)),
 }
 
 async function describe(client: ApiClient, argv: Arguments): Promise<void> {
-  const namespace = argv.namespace ?? client.namespace
+  const targets = parseTargets(argv.target)
+  const named = targets.some(({ names }) => names.length > 0)
+  if (named && (argv.allNamespaces || argv.selector !== undefined)) {
+    throw new UsageError('names exclude --selector and --all-namespaces')
+  }
+  const namespace = argv.allNamespaces ? undefined : (argv.namespace ?? client.namespace)
   const texts: string[] = []
-  for (const { kind, names } of parseTargets(argv.target)) {
+  for (const { kind, names } of targets) {
     const objects: MeshObject[] = []
-    if (names.length === 0) objects.push(...(await client.list(kind, { namespace })).items)
+    if (names.length === 0) {
+      objects.push(...(await client.list(kind, { namespace, labelSelector: argv.selector })).items)
+    }
     for (const name of names) {
-      const object = await client.get(kind, namespace, name)
+      const object = await client.get(kind, namespace ?? '', name)
       if (object === undefined) throw new Failed(`${kind.plural} "${name}" not found`)
       objects.push(object)
     }
-    texts.push(...objects.map((object) => describeObject(object, Date.now(), paint())))
+    for (const object of objects) {
+      const told = { conditions: conditionsIn(object), events: await eventsOf(client, object) }
+      texts.push(describeObject(object, told, Date.now(), paint()))
+    }
   }
   if (texts.length === 0) throw new Failed('no resources found')
   print(texts.join('\n\n'))
 }
 
-/** The text for one object. */
-export function describeObject(object: MeshObject, now: number, paint: Paint): string {
-  const { metadata } = object
-  const created = metadata.creationTimestamp
-  const lines = [
-    ['Name', metadata.name],
-    ['Namespace', metadata.namespace ?? ''],
-    ['Kind', `${object.kind} (${object.apiVersion})`],
-    ['Created', created === undefined ? '' : `${created} (${age(now - Date.parse(created))} ago)`],
-    ['Labels', pairs(metadata.labels)],
-    ['Annotations', pairs(metadata.annotations)],
-  ].filter(([, value]) => value !== '')
-  const head = lines.map(([key, value]) => `${paint('bold', `${key}:`.padEnd(13))}${value}`).join('\n')
-  const { conditions, ...status } = object.status ?? {}
-  return [
-    head,
-    ...(object.spec === undefined ? [] : [section('Spec', stringify(object.spec), paint)]),
-    ...(Object.keys(status).length === 0 ? [] : [section('Status', stringify(status), paint)]),
-    ...(conditions === undefined || conditions.length === 0
-      ? []
-      : [
-          section(
-            'Conditions',
-            table(
-              ['TYPE', 'STATUS', 'REASON', 'MESSAGE'],
-              conditions.map((condition) => [condition.type, condition.status, condition.reason, condition.message]),
-            ),
-            paint,
-          ),
-        ]),
-  ].join('\n')
-}
-
-function section(title: string, text: string, paint: Paint): string {
-  const body = text.trimEnd().replaceAll(/^/gm, '  ')
-  return `${paint('bold', `${title}:`)}\n${body}`
-}
-
-function pairs(map: Readonly<Record<string, string>> | undefined): string {
-  return Object.entries(map ?? {})
-    .filter(([key]) => key !== lastAppliedAnnotation)
-    .map(([key, value]) => `${key}=${value}`)
-    .join('\n             ')
+/** What happened to an object; nothing where the API has no events. */
+async function eventsOf(client: ApiClient, { kind, metadata }: MeshObject): Promise<readonly EventView[]> {
+  const events = kindOf('v1', 'Event')
+  if (events === undefined) return []
+  const { name, namespace = '', uid } = metadata
+  const terms = [
+    `involvedObject.kind=${kind}`,
+    `involvedObject.name=${name}`,
+    ...(namespace === '' ? [] : [`involvedObject.namespace=${namespace}`]),
+    ...(uid === undefined || namespace === '' ? [] : [`involvedObject.uid=${uid}`]),
+  ]
+  const scope = namespace === '' ? 'default' : namespace
+  try {
+    return (await client.list(events, { namespace: scope, fieldSelector: terms.join(',') }))
+      .items as readonly EventView[]
+  } catch (error: unknown) {
+    if (error instanceof ApiError && [400, 403, 404].includes(error.status)) return []
+    throw error
+  }
 }

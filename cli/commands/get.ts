@@ -20,6 +20,7 @@ import {
   UsageError,
   withClient,
 } from '../session.ts'
+import { sortedBy } from '../sort.ts'
 
 type Output = 'json' | 'yaml' | 'wide' | 'name'
 
@@ -27,6 +28,9 @@ interface Arguments extends ApiArguments, NamespaceArguments {
   readonly target: readonly string[]
   readonly allNamespaces: boolean
   readonly selector?: string | undefined
+  readonly fieldSelector?: string | undefined
+  readonly sortBy?: string | undefined
+  readonly headers: boolean
   readonly output?: Output | undefined
   readonly watch: boolean
   readonly showLabels: boolean
@@ -39,7 +43,23 @@ export const getCommand: CommandModule<object, Arguments> = {
     namespaceOption(apiOptions(yargs))
       .positional('target', { type: 'string', array: true, demandOption: true, describe: 'KIND [NAME…] or KIND/NAME…' })
       .option('all-namespaces', { alias: 'A', type: 'boolean', default: false, describe: 'of every namespace' })
-      .option('selector', { alias: 'l', type: 'string', describe: 'only with these labels: app=orders,version!=v1' })
+      .option('selector', {
+        alias: 'l',
+        type: 'string',
+        requiresArg: true,
+        describe: 'only with these labels: app=orders,version!=v1',
+      })
+      .option('field-selector', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'only with these fields: metadata.name=orders',
+      })
+      .option('sort-by', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'order by a field: metadata.creationTimestamp',
+      })
+      .option('headers', { type: 'boolean', default: true, describe: 'a line with the names of the columns' })
       .option('output', {
         alias: 'o',
         choices: ['json', 'yaml', 'wide', 'name'] as const,
@@ -48,6 +68,7 @@ export const getCommand: CommandModule<object, Arguments> = {
       .option('watch', { alias: 'w', type: 'boolean', default: false, describe: 'go on with changes' })
       .option('show-labels', { type: 'boolean', default: false, describe: 'a column with all labels' })
       .example('$0 get services -n shop', 'the services of a namespace')
+      .example('$0 get svc,ap -n shop', 'several kinds')
       .example('$0 get ap -A -o yaml', 'every AuthorizationPolicy, as YAML')
       .example(
         '$0 get workloadentries -l app=orders --watch',
@@ -62,15 +83,19 @@ async function get(client: ApiClient, argv: Arguments): Promise<void> {
     throw new UsageError('a name and --all-namespaces exclude each other')
   }
   if (argv.watch && (targets.length !== 1 || targets[0]!.names.length > 1))
-    throw new UsageError('--watch needs one kind')
+    throw new UsageError('--watch needs one kind, and at most one name')
+  const selects = argv.selector !== undefined || argv.fieldSelector !== undefined
+  if (selects && targets.some((target) => target.names.length > 0)) {
+    throw new UsageError('a name and a selector exclude each other')
+  }
   const namespace = argv.allNamespaces ? undefined : (argv.namespace ?? client.namespace)
   const found: { target: Target; objects: readonly MeshObject[] }[] = []
   let missing = 0
   let version = ''
   for (const target of targets) {
     if (target.names.length === 0) {
-      const list = await client.list(target.kind, { namespace, labelSelector: argv.selector })
-      found.push({ target, objects: list.items })
+      const list = await client.list(target.kind, { namespace, ...selectorsOf(argv) })
+      found.push({ target, objects: ordered(list.items, argv) })
       version = list.resourceVersion
       continue
     }
@@ -80,13 +105,21 @@ async function get(client: ApiClient, argv: Arguments): Promise<void> {
       if (object !== undefined) objects.push(object)
       else missing += notFound(target.kind, name)
     }
-    found.push({ target, objects })
+    found.push({ target, objects: ordered(objects, argv) })
     version = objects[0]?.metadata.resourceVersion ?? ''
   }
   printFound(found, argv, namespace)
   if (missing > 0) throw new Failed('')
   const [only] = found
   if (argv.watch && only !== undefined) await follow(client, only.target, argv, namespace, version)
+}
+
+function ordered(objects: readonly MeshObject[], { sortBy }: Arguments): readonly MeshObject[] {
+  return sortBy === undefined ? objects : sortedBy(objects, sortBy)
+}
+
+function selectorsOf({ selector, fieldSelector }: Arguments) {
+  return { labelSelector: selector, fieldSelector }
 }
 
 function notFound(kind: Kind, name: string): number {
@@ -106,10 +139,12 @@ function printFound(
     print(argv.output === 'json' ? JSON.stringify(value, null, 2) : stringify(value))
     return
   }
-  for (const { target, objects: some } of found) {
-    if (argv.output === 'name') for (const object of some) print(objectName(target.kind, object.metadata.name))
-    else if (some.length > 0) print(rendered(target.kind, some, argv))
-  }
+  const several = found.filter((entry) => entry.objects.length > 0).length > 1
+  const texts = found.flatMap(({ target: { kind }, objects: some }) => {
+    if (argv.output === 'name') return some.map((object) => `${objectName(kind, object.metadata.name)}\n`)
+    return some.length === 0 ? [] : [rendered(kind, some, argv, argv.headers, several ? objectName(kind, '') : '')]
+  })
+  if (texts.length > 0) print(texts.join(argv.output === 'name' ? '' : '\n'))
   if (objects.length === 0 && argv.output !== 'name') complain(nothing(found, namespace))
 }
 
@@ -118,12 +153,14 @@ function nothing(found: readonly { readonly target: Target }[], namespace: strin
   return namespaced && namespace !== undefined ? `No resources found in namespace ${namespace}.` : 'No resources found.'
 }
 
-function rendered(kind: Kind, objects: readonly MeshObject[], argv: Arguments, headers = true): string {
+function rendered(kind: Kind, objects: readonly MeshObject[], argv: Arguments, headers: boolean, prefix = ''): string {
   const options = {
     namespaces: argv.allNamespaces && kind.namespaced,
     wide: argv.output === 'wide',
     labels: argv.showLabels,
     now: Date.now(),
+    prefix,
+    nameIsWide: kind.nameIsWide === true,
   }
   const made = objectTable(objects, kind.columns, options)
   const text = table(made.headers, made.rows)
@@ -143,7 +180,7 @@ async function follow(
   const [name] = target.names
   let resourceVersion = from
   while (!abort.signal.aborted) {
-    const options = { namespace, labelSelector: argv.selector, resourceVersion }
+    const options = { namespace, ...selectorsOf(argv), resourceVersion }
     try {
       for await (const event of client.watch(target.kind, options, abort.signal)) {
         resourceVersion = event.object.metadata.resourceVersion ?? resourceVersion
@@ -153,7 +190,7 @@ async function follow(
     } catch (error: unknown) {
       if (abort.signal.aborted) return
       if (!(error instanceof ApiError && error.status === 410)) throw error
-      resourceVersion = (await client.list(target.kind, { namespace, labelSelector: argv.selector })).resourceVersion
+      resourceVersion = (await client.list(target.kind, { namespace, ...selectorsOf(argv) })).resourceVersion
     }
   }
 }

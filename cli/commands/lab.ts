@@ -121,7 +121,10 @@ function readText(file: string): string {
 const down: CommandModule<object, Selector> = {
   command: 'down',
   describe: 'Remove every trace of a lab, also after a crash',
-  builder: (yargs) => labOptions(yargs) as never,
+  builder: (yargs) =>
+    labOptions(yargs)
+      .example('$0 lab down', 'the lab that `lab up` made')
+      .example('$0 lab down --name demo', 'the one that the demo has left') as never,
   handler: async (argv) => {
     const { requireLabMachine } = await import('../../lab/command.ts')
     const { downLab } = await import('../../lab/down.ts')
@@ -185,11 +188,10 @@ const status: CommandModule<object, StatusArguments> = {
   command: 'status',
   describe: 'Tell where everything of a lab is: namespaces, addresses, processes',
   builder: (yargs) =>
-    labOptions(yargs).option('output', {
-      alias: 'o',
-      choices: ['json', 'yaml'] as const,
-      describe: 'form of the output',
-    }) as never,
+    labOptions(yargs)
+      .option('output', { alias: 'o', choices: ['json', 'yaml'] as const, describe: 'form of the output' })
+      .example('$0 lab status', 'for people')
+      .example('$0 lab status -o json', 'for programs: network namespaces, addresses, pids') as never,
   handler: async (argv) => {
     const { labStatus } = await import('../../lab/status.ts')
     const lab = labStatus(selectorOf(argv))
@@ -203,7 +205,7 @@ const status: CommandModule<object, StatusArguments> = {
     }
     const colour = paint()
     const pid = (value: number | undefined): string => (value === undefined ? colour('red', 'down') : String(value))
-    print(`lab "${lab.name}" in ${lab.stateDir}\nAPI ${lab.control.api}, kubeconfig ${lab.control.kubeconfig}\n`)
+    print(`lab "${lab.name}" in ${lab.stateDir}\nAPI ${lab.control.api}, kubeconfig ${lab.control.kubeconfig}\n\n`)
     const hosts = lab.hosts.map((host) => [
       host.name,
       host.netns,
@@ -230,38 +232,52 @@ interface UnitArguments extends Selector {
 function unitCommand(
   command: string,
   describe: string,
+  example: readonly [line: string, text: string],
   work: (selector: ReturnType<typeof selectorOf>, unit: string) => Promise<string>,
 ): CommandModule<object, UnitArguments> {
   return {
     command: `${command} <process>`,
     describe,
     builder: (yargs) =>
-      labOptions(yargs).positional('process', {
-        type: 'string',
-        demandOption: true,
-        describe: 'control, agent@HOST, daemon@HOST or WORKLOAD.NAMESPACE',
-      }) as never,
+      labOptions(yargs)
+        .positional('process', {
+          type: 'string',
+          demandOption: true,
+          describe: 'control, agent@HOST, daemon@HOST or WORKLOAD.NAMESPACE',
+        })
+        .example(`$0 lab ${command} ${example[0]}`, example[1]) as never,
     handler: async (argv) => print(await work(selectorOf(argv), argv.process)),
   }
 }
 
-const stop = unitCommand('stop', 'Kill a process of a lab and keep it down', async (selector, unit) => {
-  const { holdUnit } = await import('../../lab/faults.ts')
-  await holdUnit(selector, unit)
-  const name = selector.name === 'lab' ? '' : ` --name ${selector.name}`
-  return `${unit} is killed and stays down until \`culvert lab start${name} ${unit}\``
-})
+const stop = unitCommand(
+  'stop',
+  'Kill a process of a lab and keep it down',
+  ['control', 'is traffic hurt?'],
+  async (selector, unit) => {
+    const { holdUnit } = await import('../../lab/faults.ts')
+    await holdUnit(selector, unit)
+    const name = selector.name === 'lab' ? '' : ` --name ${selector.name}`
+    return `${unit} is killed and stays down until \`culvert lab start${name} ${unit}\``
+  },
+)
 
-const start = unitCommand('start', 'Let a stopped process of a lab come back', async (selector, unit) => {
-  const { releaseUnit, waitRestarted } = await import('../../lab/faults.ts')
-  releaseUnit(selector, unit)
-  const { pid } = await waitRestarted(selector, unit, undefined)
-  return `${unit} runs with pid ${pid}`
-})
+const start = unitCommand(
+  'start',
+  'Let a stopped process of a lab come back',
+  ['daemon@h1', 'on host h1'],
+  async (selector, unit) => {
+    const { releaseUnit, waitRestarted } = await import('../../lab/faults.ts')
+    releaseUnit(selector, unit)
+    const { pid } = await waitRestarted(selector, unit, undefined)
+    return `${unit} runs with pid ${pid}`
+  },
+)
 
 const replace = unitCommand(
   'replace',
   'Start a daemon of a lab beside the one that runs, which hands over to it',
+  ['daemon@h1', 'an upgrade in small'],
   async (selector, unit) => {
     const { succeedUnit } = await import('../../lab/faults.ts')
     const { before, after } = await succeedUnit(selector, unit)
@@ -275,6 +291,8 @@ export const labCommand: CommandModule = {
   builder: (yargs) =>
     yargs
       .command([up, down, exec, status, stop, start, replace] as unknown as CommandModule[])
+      .example('$0 lab up -f topology.yaml', 'hosts and workloads as network namespaces')
+      .example('$0 lab exec client.shop -- curl -s http://orders:8080', 'ask a service from inside')
       .demandCommand(1, 'name what to do: up, down, exec, status, stop, start or replace'),
   handler: () => {},
 }

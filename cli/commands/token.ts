@@ -1,4 +1,5 @@
 // `culvert token create`: a join token for one host.
+import { stringify } from 'yaml'
 import type { CommandModule } from 'yargs'
 import { durationMs } from '../../core/base/parsers.ts'
 import { type ApiArguments, apiOptions, complain, print, UsageError, withClient } from '../session.ts'
@@ -9,7 +10,7 @@ interface Arguments extends ApiArguments {
   readonly identity: readonly string[]
   readonly ttl: string
   readonly cidr?: readonly string[] | undefined
-  readonly output?: 'json' | undefined
+  readonly output?: 'json' | 'yaml' | undefined
 }
 
 const identityPattern = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?\/(\*|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)$/
@@ -39,7 +40,7 @@ const create: CommandModule<object, Arguments> = {
         requiresArg: true,
         describe: 'addresses that its workloads may have; without it, any that nobody else has',
       })
-      .option('output', { alias: 'o', choices: ['json'] as const, describe: 'form of the output' })
+      .option('output', { alias: 'o', choices: ['json', 'yaml'] as const, describe: 'form of the output' })
       .example(
         '$0 token create --host h2 --identity shop/orders,shop/frontend',
         'for a host that runs two services',
@@ -58,7 +59,8 @@ const create: CommandModule<object, Arguments> = {
         ttlSeconds: Math.max(1, Math.round(ttl.value / 1_000)),
         ...(cidrs.length === 0 ? {} : { cidrs }),
       })
-      print(argv.output === 'json' ? JSON.stringify(created, null, 2) : created.token)
+      if (argv.output === 'yaml') print(stringify(created))
+      else print(argv.output === 'json' ? JSON.stringify(created, null, 2) : created.token)
       if (argv.output === undefined && process.stdout.isTTY) {
         complain(
           `valid once, until ${created.expires}; on ${argv.host}: culvert join --token … or culvert agent --token …`,
@@ -70,6 +72,10 @@ const create: CommandModule<object, Arguments> = {
 export const tokenCommand: CommandModule = {
   command: 'token <command>',
   describe: 'Join tokens for hosts',
-  builder: (yargs) => yargs.command(create as unknown as CommandModule).demandCommand(1, 'name what to do: create'),
+  builder: (yargs) =>
+    yargs
+      .command(create as unknown as CommandModule)
+      .example('$0 token create --host h2 --identity shop/orders', 'for a host that runs one service')
+      .demandCommand(1, 'name what to do: create'),
   handler: () => {},
 }

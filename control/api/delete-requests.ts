@@ -4,11 +4,12 @@ import { isObject } from '../../core/model/field-check.ts'
 import type { Store } from '../store/store.ts'
 import { type DeletionOptions, type Propagation, propagations } from './deletion.ts'
 import { ApiError, detailsOf, invalidOptions, success } from './errors.ts'
+import type { Preconditions } from './input.ts'
 import { listPart } from './list.ts'
 import { checkListOptions, listOptionsOf } from './list-options.ts'
 import { many, one, type ResourceRequest, selectionOf } from './presentation.ts'
 import { type ApiAnswer, isDryRun, wholeNumber } from './request.ts'
-import type { Preconditions, Resources } from './resources.ts'
+import type { Resources } from './resources.ts'
 
 /** Throws NotFound, Conflict (preconditions), Forbidden (protected namespaces), and what is wrong with the options. */
 export async function answerDelete(resources: Resources, store: Store, request: ResourceRequest): Promise<ApiAnswer> {

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from '../../core/base/log.ts'
 import type { Store } from '../store/store.ts'
 import { writeAnswer } from './answer.ts'
-import { readValue } from './body.ts'
+import { readDocument, readValue } from './body.ts'
 import { versionOf } from './discovery.ts'
 import { ApiError, asApiError } from './errors.ts'
 import { answerHealth, type HealthChecks, healthChecks } from './health.ts'
@@ -63,7 +63,8 @@ export class ApiHandler {
     const caller = await this.#deps.authenticate(request)
     if (caller === undefined)
       throw new ApiError('Unauthorized', 'a bearer token is needed: `culvert kubeconfig` prints a kubeconfig with one')
-    const asked: ApiRequest = { request, url, caller, body: () => readValue(request), signal }
+    const read = { body: () => readValue(request), document: () => readDocument(request) }
+    const asked: ApiRequest = { request, url, caller, ...read, signal }
     const review = reviewOf(url.pathname)
     // whoever may read may ask what else
     if (review !== undefined) return writeAnswer(request, response, await answerReview(review, method, asked))

@@ -1,5 +1,6 @@
 // What the HTTP shell hands to whoever answers, and what it takes back.
 import type { IncomingMessage } from 'node:http'
+import type { BodyDocument } from './body.ts'
 import { ApiError } from './errors.ts'
 
 /** Who is asking, as `authenticate` found out. */
@@ -16,6 +17,8 @@ export interface ApiRequest {
   readonly caller: Caller
   /** The parsed body, JSON or YAML; undefined where it is empty. Throws ApiError. */
   body(): Promise<unknown>
+  /** The same, with the keys that stand twice instead of an error. */
+  document(): Promise<BodyDocument>
   /** Aborts when the client is gone or the server closes. */
   readonly signal: AbortSignal
 }

@@ -1,15 +1,14 @@
 // Every write and read of resources, whoever asks: HTTP, the --config directory, agents' reports. Validation, server metadata,
 // preconditions and the rules between objects hold here, under one lock, so that nothing is half applied.
 import { randomBytes, randomUUID } from 'node:crypto'
-import { ignoredFields } from '../../core/model/ignored.ts'
 import { namespaceKind } from '../../core/model/kinds/core.ts'
 import type { Kind } from '../../core/model/kinds/kind.ts'
-import { kindOf } from '../../core/model/kinds.ts'
-import { formatPath, type Problem } from '../../core/model/problem.ts'
 import type { Condition, MeshObject, ObjectKey } from '../../core/model/resource.ts'
-import { validateObject } from '../../core/model/validate.ts'
 import type { Store, StoredObject } from '../store/store.ts'
 import { type Birth, checkPreconditions, isSame, nameFor, newObject, updatedObject } from './admission.ts'
+import { applyConfiguration, type Configuration, createdByApply } from './apply/apply.ts'
+import type { Writer } from './apply/managers.ts'
+import { type Tracking, withEntries, withOwners } from './apply/tracking.ts'
 import { ClaimIndex } from './claims.ts'
 import {
   checkFinalizers,
@@ -20,9 +19,11 @@ import {
   markedForDeletion,
   terminatingNamespace,
 } from './deletion.ts'
-import { ApiError, alreadyExists, invalid, notFound } from './errors.ts'
+import { ApiError, alreadyExists, conflict, invalid, notFound } from './errors.ts'
 import { immutableProblems } from './immutable.ts'
+import { checked, keyFor, keyOf, type Preconditions, preconditionsOf, sameObject, warningsOf } from './input.ts'
 import { everything, type Predicate } from './selectors.ts'
+import { WriteLock } from './write-lock.ts'
 
 export interface ResourcesDeps {
   readonly store: Store
@@ -38,6 +39,14 @@ export interface ResourcesDeps {
 export interface WriteOptions {
   /** Everything but the write itself. */
   readonly dryRun?: boolean
+  /** Who owns what is written, `metadata.managedFields`; the control plane itself where absent. */
+  readonly manager?: string
+}
+
+export interface ApplyWrite extends WriteOptions {
+  readonly manager: string
+  /** Takes fields from other managers instead of a conflict. */
+  readonly force: boolean
 }
 
 export interface Written {
@@ -46,21 +55,19 @@ export interface Written {
   readonly warnings: readonly string[]
 }
 
-export interface Preconditions {
-  readonly uid?: string
-  readonly resourceVersion?: string
-}
-
 export type ObjectStatus = NonNullable<MeshObject['status']>
 
 /** Letters and digits that make no words (apimachinery, `rand.String`). */
 const suffixAlphabet = 'bcdfghjklmnpqrstvwxz2456789'
 
+/** Owner of what the control plane writes by itself: reports of hosts, status, the objects of a --config directory. */
+const ownManager = 'culvert'
+
 export class Resources {
   readonly #store: Store
   readonly #deps: ResourcesDeps
   readonly #claims: ClaimIndex
-  #lock: Promise<unknown> = Promise.resolve()
+  readonly #lock = new WriteLock()
 
   constructor(deps: ResourcesDeps) {
     this.#deps = deps
@@ -82,17 +89,17 @@ export class Resources {
 
   /** Throws Invalid, AlreadyExists, NotFound (its namespace). */
   create(input: MeshObject, options: WriteOptions = {}): Promise<Written> {
-    return this.#exclusive(() => this.#create(input, options))
+    return this.#lock.exclusive(() => this.#create(input, options))
   }
 
   /** Replaces spec, labels and annotations. Conditional where the input has a resourceVersion or uid. */
   update(input: MeshObject, options: WriteOptions = {}): Promise<Written> {
-    return this.#exclusive(async () => this.#update(await this.#current(input), input, options))
+    return this.#lock.exclusive(async () => this.#update(await this.#current(input), input, options))
   }
 
   /** Creates the object, or updates it where it exists; writes nothing where it is the same. */
   apply(input: MeshObject, options: WriteOptions = {}): Promise<Written> {
-    return this.#exclusive(async () => {
+    return this.#lock.exclusive(async () => {
       const kind = checked(input)
       const { namespace = '', name } = input.metadata
       const current = name === undefined ? undefined : await this.#store.get(keyFor(kind, namespace, name))
@@ -108,7 +115,7 @@ export class Resources {
     change: (old: MeshObject) => MeshObject,
     options: WriteOptions = {},
   ) {
-    return this.#exclusive(async () => {
+    return this.#lock.exclusive(async () => {
       const { object } = await this.#stored(kind, namespace, name)
       const input = change(object)
       sameObject(kind, object, input)
@@ -124,13 +131,52 @@ export class Resources {
     change: (old: MeshObject) => ObjectStatus | undefined,
     options: WriteOptions & { readonly preconditions?: Preconditions } = {},
   ): Promise<MeshObject> {
-    return this.#exclusive(async () => {
+    return this.#lock.exclusive(async () => {
       const { object, revision, key } = await this.#stored(kind, namespace, name)
       checkPreconditions(kind, object, options.preconditions ?? {})
       const status = change(object)
       if (status === undefined) return object
-      const updated = { ...object, status }
-      if (isSame(object, updated) || options.dryRun === true) return updated
+      const writer = updater(object.apiVersion, options, 'status')
+      const updated = withOwners(object, { ...object, status }, undefined, this.#tracking(kind, writer))
+      if (isSame(object, updated)) return object
+      if (options.dryRun === true) return atRevisionOf(object, updated)
+      return (await this.#store.update(key, updated, revision)).object
+    })
+  }
+
+  /**
+   * Server-side apply: lays the configuration over the object, or creates it. Throws Conflict with a cause per field of others, and
+   * what `create` and `update` throw.
+   */
+  applyConfiguration(kind: Kind, namespace: string, name: string, config: Configuration, options: ApplyWrite) {
+    return this.#lock.exclusive(async (): Promise<Written & { readonly created: boolean }> => {
+      const stored = await this.#store.get(keyFor(kind, namespace, name))
+      checkApplied(kind, stored?.object, name, config)
+      const tracking = this.#tracking(kind, applier(String(config['apiVersion']), options))
+      if (stored === undefined) {
+        return { ...(await this.#create(createdByApply(config, tracking), options, true)), created: true }
+      }
+      const input = applyConfiguration(stored.object, config, { ...tracking, force: options.force })
+      return { ...(await this.#update(stored.object, input, options, true)), created: false }
+    })
+  }
+
+  /** Server-side apply of `status` alone; `checkStatus` says what is wrong with the outcome. Throws NotFound, Conflict. */
+  applyStatus(
+    kind: Kind,
+    namespace: string,
+    name: string,
+    config: Configuration,
+    options: ApplyWrite & { readonly checkStatus: (status: unknown) => ObjectStatus },
+  ): Promise<MeshObject> {
+    return this.#lock.exclusive(async () => {
+      const { object, revision, key } = await this.#stored(kind, namespace, name)
+      checkApplied(kind, object, name, config)
+      const tracking = this.#tracking(kind, applier(String(config['apiVersion']), options, 'status'))
+      const { status, metadata } = applyConfiguration(object, config, { ...tracking, force: options.force })
+      const updated = { ...object, metadata, status: options.checkStatus(status) }
+      if (isSame(object, updated)) return object
+      if (options.dryRun === true) return atRevisionOf(object, updated)
       return (await this.#store.update(key, updated, revision)).object
     })
   }
@@ -153,7 +199,7 @@ export class Resources {
    * NotFound, Forbidden (protected namespaces), Conflict.
    */
   delete(kind: Kind, namespace: string, name: string, options: DeletionOptions = {}): Promise<Deleted> {
-    return this.#exclusive(async () => {
+    return this.#lock.exclusive(async () => {
       const stored = await this.#stored(kind, namespace, name)
       checkPreconditions(kind, stored.object, options.preconditions ?? {})
       if (kind.kind === namespaceKind.kind && kind.group === '') this.#checkProtected(name)
@@ -185,7 +231,7 @@ export class Resources {
    * object goes where nothing holds it any more. Throws NotFound.
    */
   release(key: ObjectKey, change: (old: MeshObject) => MeshObject | undefined): Promise<void> {
-    return this.#exclusive(async () => {
+    return this.#lock.exclusive(async () => {
       const stored = await this.#store.get(key)
       const changed = stored === undefined ? undefined : change(stored.object)
       if (stored === undefined || changed === undefined) return
@@ -194,7 +240,8 @@ export class Resources {
     })
   }
 
-  async #create(input: MeshObject, options: WriteOptions): Promise<Written> {
+  /** `owned`: the input says who owns its fields. */
+  async #create(input: MeshObject, options: WriteOptions, owned = false): Promise<Written> {
     const kind = checked(input)
     const named = { ...input, metadata: { ...input.metadata, name: nameFor(input, this.#birth()) } }
     const { namespace = '', name } = named.metadata
@@ -206,7 +253,8 @@ export class Resources {
     }
     const key = keyFor(kind, namespace, name)
     if ((await this.#store.get(key)) !== undefined) throw alreadyExists(kind, name)
-    const object = await this.#placed(kind, newObject(named, kind, this.#birth()), options)
+    const born = this.#owned(kind, undefined, newObject(named, kind, this.#birth()), input, options, owned)
+    const object = await this.#placed(kind, born, options)
     const warnings = warningsOf(object)
     if (options.dryRun === true) return { object, warnings }
     const stored = await this.#store.create(key, object)
@@ -219,16 +267,17 @@ export class Resources {
     return this.get(kind, input.metadata.namespace ?? '', input.metadata.name)
   }
 
-  async #update(old: MeshObject, input: MeshObject, options: WriteOptions): Promise<Written> {
+  async #update(old: MeshObject, input: MeshObject, options: WriteOptions, owned = false): Promise<Written> {
     const kind = checked(input)
     checkPreconditions(kind, old, preconditionsOf(input))
-    const updated = updatedObject(old, input)
+    const updated = this.#owned(kind, old, updatedObject(old, input), input, options, owned)
     checkFinalizers(kind, old, updated)
     const immutable = immutableProblems(old, updated)
     if (immutable.length > 0) throw invalid(kind, old.metadata.name, immutable)
     const object = await this.#placed(kind, updated, options)
     const warnings = warningsOf(object)
-    if (isSame(old, object) || options.dryRun === true) return { object: isSame(old, object) ? old : object, warnings }
+    if (isSame(old, object)) return { object: old, warnings }
+    if (options.dryRun === true) return { object: atRevisionOf(old, object), warnings }
     const revision = Number(old.metadata.resourceVersion)
     if (isFinished(object)) {
       await this.#remove({ key: keyOf(kind, old), object: old, revision })
@@ -237,6 +286,19 @@ export class Resources {
     const stored = await this.#store.update(keyOf(kind, old), object, revision)
     this.#claims.put(stored)
     return { object: stored.object, warnings }
+  }
+
+  /** With the owners of its fields. */
+  #owned(
+    kind: Kind,
+    old: MeshObject | undefined,
+    object: MeshObject,
+    { apiVersion, metadata: { managedFields } }: MeshObject,
+    options: WriteOptions,
+    owned: boolean,
+  ): MeshObject {
+    if (owned) return withEntries(object, managedFields ?? [])
+    return withOwners(old, object, managedFields, this.#tracking(kind, updater(apiVersion, options)))
   }
 
   /** With virtual IPs, and without an address that belongs to another object. */
@@ -271,45 +333,28 @@ export class Resources {
     return new Date((this.#deps.now ?? Date.now)()).toISOString().replace(/\.\d+Z$/, 'Z')
   }
 
-  /** One write at a time: the checks between objects must see what they are checked against. */
-  #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#lock.then(work)
-    this.#lock = result.catch(() => undefined)
-    return result
+  #tracking(kind: Kind, writer: Writer): Tracking {
+    return { kind, writer, now: this.#timestamp() }
   }
 }
 
-function keyFor(kind: Kind, namespace: string, name: string): ObjectKey {
-  return { group: kind.group, kind: kind.kind, namespace: kind.namespaced ? namespace : '', name }
+function updater(apiVersion: string, { manager = ownManager }: WriteOptions, subresource?: string): Writer {
+  return { manager, operation: 'Update', apiVersion, ...(subresource === undefined ? {} : { subresource }) }
 }
 
-function keyOf(kind: Kind, object: MeshObject): ObjectKey {
-  return keyFor(kind, object.metadata.namespace ?? '', object.metadata.name)
+function applier(apiVersion: string, { manager }: ApplyWrite, subresource?: string): Writer {
+  return { manager, operation: 'Apply', apiVersion, ...(subresource === undefined ? {} : { subresource }) }
 }
 
-/** The kind of a valid object. Throws Invalid with a cause per problem. */
-function checked(input: MeshObject): Kind {
-  const problems: readonly Problem[] = validateObject(input)
-  const kind = kindOf(input.apiVersion, input.kind)
-  if (problems.length === 0 && kind !== undefined) return kind
-  if (kind === undefined) throw new ApiError('BadRequest', problems.map(({ message }) => message).join('; '))
-  throw invalid(kind, input.metadata?.name ?? '', problems)
+/** What a trial answers: nothing was written, so the revision is the old one. */
+function atRevisionOf({ metadata: { resourceVersion } }: MeshObject, object: MeshObject): MeshObject {
+  return resourceVersion === undefined ? object : { ...object, metadata: { ...object.metadata, resourceVersion } }
 }
 
-function preconditionsOf(input: MeshObject): Preconditions {
-  const { uid, resourceVersion } = input.metadata
-  return { ...(uid === undefined ? {} : { uid }), ...(resourceVersion === undefined ? {} : { resourceVersion }) }
-}
-
-/** A patch may not turn an object into another one. */
-function sameObject(kind: Kind, old: MeshObject, input: MeshObject): void {
-  for (const field of ['name', 'namespace'] as const) {
-    if (input.metadata?.[field] === old.metadata[field]) continue
-    const at = formatPath(['metadata', field])
-    throw new ApiError('BadRequest', `${at} of ${kind.kind} "${old.metadata.name}" cannot be changed`)
-  }
-}
-
-function warningsOf(object: MeshObject): readonly string[] {
-  return ignoredFields(object).map(({ path, text }) => `${path}: ${text}`)
+/** The configuration must fit the object that is there, or that is not. */
+function checkApplied(kind: Kind, live: MeshObject | undefined, name: string, config: Configuration): void {
+  const wanted = preconditionsOf({ ...config, metadata: config['metadata'] ?? {} } as unknown as MeshObject)
+  if (live !== undefined) checkPreconditions(kind, live, wanted)
+  else if (wanted.uid !== undefined || wanted.resourceVersion !== undefined)
+    throw conflict(kind, name, 'the object is gone, but uid or resourceVersion of the configuration ask for it')
 }

@@ -1,14 +1,19 @@
 // Requests that change an object: POST, PUT and PATCH, of the object or its status. resource-requests.ts calls `answerWrite` and
 // shows what comes back as the client asked.
-import { isObject } from '../../core/model/field-check.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
+import { checkPreconditions } from './admission.ts'
+import { formatFieldPath } from './apply/field-set.ts'
+import { keyProblems, rootField } from './apply/typed.ts'
 import { mediaType } from './body.ts'
-import { ApiError } from './errors.ts'
-import { mergePatch } from './patch/merge-patch.ts'
+import type { ApiError } from './errors.ts'
+import { settleFields, undecodable } from './field-validation.ts'
+import { readPatch } from './patch/patch.ts'
 import type { ResourceTarget } from './paths.ts'
 import { atVersion } from './representation.ts'
-import { type ApiRequest, isDryRun } from './request.ts'
-import type { ObjectStatus, Preconditions, Resources, Written } from './resources.ts'
+import type { ApiRequest } from './request.ts'
+import type { Resources, Written } from './resources.ts'
+import { agree, asConfiguration, asInput, asObjectOf, asPreconditions, asStatus } from './write-input.ts'
+import { isApply, type WriteQuery, writeQuery } from './write-options.ts'
 
 export interface WriteRequest extends ApiRequest {
   readonly target: ResourceTarget
@@ -18,110 +23,108 @@ export interface WriteAnswer extends Written {
   readonly status: number
 }
 
+type Fields = Readonly<Record<string, unknown>>
+
+/** What a change to an object is made of: the request, its options, and what is to be told besides the answer. */
+interface Work {
+  readonly resources: Resources
+  readonly request: WriteRequest
+  readonly query: WriteQuery
+  readonly status: boolean
+}
+
 export async function answerWrite(
   resources: Resources,
   method: 'POST' | 'PUT' | 'PATCH',
   request: WriteRequest,
 ): Promise<WriteAnswer> {
-  const { target, url } = request
-  if (target.subresource === 'status') return writeStatus(resources, method, request)
-  const options = { dryRun: isDryRun(url) }
-  if (method === 'PATCH') {
-    const { kind, namespace = '', name = '' } = target
-    const patch = await readPatch(request)
-    const change = (old: MeshObject): MeshObject => patched(old, patch, target)
-    return { status: 200, ...(await resources.modify(kind, namespace, name, change, options)) }
-  }
-  const input = asInput(await request.body(), target)
-  if (method === 'POST') return { status: 201, ...(await resources.create(input, options)) }
-  return { status: 200, ...(await resources.update(input, options)) }
-}
-
-async function writeStatus(resources: Resources, method: string, request: WriteRequest): Promise<WriteAnswer> {
-  const { target, url } = request
-  const { kind, namespace = '', name = '' } = target
-  const input = method === 'PATCH' ? await readPatch(request) : asInput(await request.body(), target)
-  const metadata = isObject(input) && isObject(input['metadata']) ? input['metadata'] : {}
-  const change = (old: MeshObject): ObjectStatus =>
-    asStatus(
-      method === 'PATCH' ? (mergePatch(old, input) as MeshObject).status : (input as unknown as MeshObject).status,
-    )
-  const options = { dryRun: isDryRun(url), preconditions: asPreconditions(metadata) }
-  const object = await resources.modifyStatus(kind, namespace, name, change, options)
-  return { status: 200, object, warnings: [] }
-}
-
-/** The object of a body, which must be the one that the path addresses; what the path says may be left out of it. */
-function asInput(body: unknown, target: ResourceTarget): MeshObject {
-  if (!isObject(body)) throw new ApiError('BadRequest', 'the body must hold one object')
-  const input = { apiVersion: target.apiVersion, kind: target.kind.kind, ...body }
-  agree('apiVersion', input.apiVersion, target.apiVersion)
-  agree('kind', input.kind, target.kind.kind)
-  const metadata = isObject(body['metadata']) ? body['metadata'] : undefined
-  // anything else is told by the validation
-  if (metadata === undefined) return input as unknown as MeshObject
-  const named = { ...metadata }
-  for (const [field, wanted] of [['namespace', target.namespace] as const, ['name', target.name] as const]) {
-    if (wanted === undefined) continue
-    if (isUnset(named[field])) named[field] = wanted
-    agree(`metadata.${field}`, named[field], wanted)
-  }
-  if (target.kind.namespaced && isUnset(named['namespace']))
-    throw new ApiError('BadRequest', 'the path must name a namespace')
-  return { ...input, metadata: named } as unknown as MeshObject
-}
-
-function isUnset(value: unknown): boolean {
-  return value === undefined || value === null || value === ''
-}
-
-function agree(field: string, found: unknown, wanted: string): void {
-  if (found !== wanted) {
-    throw new ApiError(
-      'BadRequest',
-      `${field} of the body (${JSON.stringify(found)}) is not that of the path ("${wanted}")`,
-    )
-  }
-}
-
-async function readPatch(request: WriteRequest): Promise<Readonly<Record<string, unknown>>> {
   const type = mediaType(request.request)
-  if (type !== 'application/merge-patch+json') {
-    const message = `patches of type "${type}" are not supported: send application/merge-patch+json (kubectl patch --type merge)`
-    throw new ApiError('UnsupportedMediaType', message)
+  const applies = isApply(method, type)
+  const status = request.target.subresource === 'status'
+  const work: Work = { resources, request, query: writeQuery(method, applies, request), status }
+  if (applies) return apply(work)
+  return method === 'PATCH' ? patch(work, type) : put(work, method === 'POST')
+}
+
+async function put({ resources, request, query, status }: Work, creates: boolean): Promise<WriteAnswer> {
+  const { target } = request
+  const { value, duplicates } = await request.document()
+  const { object, warnings } = settled(asInput(value, target), target, query, duplicates)
+  if (status) return putStatus(resources, target, object, query, warnings)
+  const input = asObjectOf(object)
+  const written = creates ? await resources.create(input, query) : await resources.update(input, query)
+  return { status: creates ? 201 : 200, ...told(written, warnings) }
+}
+
+async function putStatus(
+  resources: Resources,
+  target: ResourceTarget,
+  input: Fields,
+  query: WriteQuery,
+  warnings: readonly string[],
+): Promise<WriteAnswer> {
+  const { kind, namespace = '', name = '' } = target
+  const options = { ...query, preconditions: asPreconditions(input) }
+  const change = () => asStatus(input['status'])
+  return { status: 200, object: await resources.modifyStatus(kind, namespace, name, change, options), warnings }
+}
+
+/** A patch is unconditional unless it names a revision itself: it is made of the object as it is when its turn comes. */
+async function patch({ resources, request, query, status }: Work, type: string): Promise<WriteAnswer> {
+  const { target } = request
+  const { kind, namespace = '', name = '' } = target
+  const { value, duplicates } = await request.document()
+  const apply = readPatch(kind, type, value)
+  let warnings: readonly string[] = []
+  const change = (old: MeshObject): Fields => {
+    const result = apply(atVersion(old, target.apiVersion) as unknown as Fields)
+    agree('apiVersion', result['apiVersion'], target.apiVersion)
+    agree('kind', result['kind'], kind.kind)
+    const found = settled(result, target, query, duplicates)
+    warnings = found.warnings
+    return found.object
   }
-  const patch = await request.body()
-  if (!isObject(patch)) throw new ApiError('BadRequest', 'a merge patch must be an object')
-  return patch
-}
-
-/** A patch is unconditional unless it names a revision itself. */
-function patched(old: MeshObject, patch: Readonly<Record<string, unknown>>, target: ResourceTarget): MeshObject {
-  const { resourceVersion: _, ...metadata } = old.metadata
-  const current = { ...atVersion(old, target.apiVersion), metadata }
-  const result = mergePatch(current, patch)
-  if (!isObject(result)) throw new ApiError('BadRequest', 'a patch must leave an object')
-  agree('apiVersion', result['apiVersion'], target.apiVersion)
-  agree('kind', result['kind'], target.kind.kind)
-  return result as unknown as MeshObject
-}
-
-function asPreconditions({ uid, resourceVersion }: Readonly<Record<string, unknown>>): Preconditions {
-  return {
-    ...(typeof uid === 'string' ? { uid } : {}),
-    ...(typeof resourceVersion === 'string' ? { resourceVersion } : {}),
+  if (status) {
+    const changed = (old: MeshObject) => {
+      const result = change(old)
+      checkPreconditions(kind, old, asPreconditions(result))
+      return asStatus(result['status'])
+    }
+    const object = await resources.modifyStatus(kind, namespace, name, changed, query)
+    return { status: 200, object, warnings }
   }
+  const written = await resources.modify(kind, namespace, name, (old) => asObjectOf(change(old)), query)
+  return { status: 200, ...told(written, warnings) }
 }
 
-function asStatus(status: unknown): ObjectStatus {
-  if (status === undefined || status === null) return {}
-  if (!isObject(status)) throw new ApiError('BadRequest', 'status must be an object')
-  const { conditions } = status
-  const readable = conditions === undefined || (Array.isArray(conditions) && conditions.every(isCondition))
-  if (!readable) throw new ApiError('BadRequest', 'status.conditions must be a list of objects with type and status')
-  return status as ObjectStatus
+async function apply({ resources, request, query, status }: Work): Promise<WriteAnswer> {
+  const { target } = request
+  const { kind, namespace = '', name = '' } = target
+  const { value, duplicates } = await request.document()
+  const { object: config, warnings } = settled(asConfiguration(value, target), target, query, duplicates)
+  checkKeys(config, target)
+  if (status) {
+    const options = { ...query, checkStatus: asStatus }
+    return { status: 200, object: await resources.applyStatus(kind, namespace, name, config, options), warnings }
+  }
+  const written = await resources.applyConfiguration(kind, namespace, name, config, query)
+  return { status: written.created ? 201 : 200, ...told(written, warnings) }
 }
 
-function isCondition(value: unknown): boolean {
-  return isObject(value) && typeof value['type'] === 'string' && typeof value['status'] === 'string'
+function settled(object: Fields, target: ResourceTarget, query: WriteQuery, duplicates: readonly string[]) {
+  const { kind, apiVersion } = target
+  const refuse = (text: string): ApiError => undecodable(kind, apiVersion, text)
+  return settleFields(object, { kind, fieldValidation: query.fieldValidation, duplicates, refuse })
+}
+
+/** Throws BadRequest where a list of the configuration has no, or twice the same, key. */
+function checkKeys(config: Fields, { kind, apiVersion }: ResourceTarget): void {
+  const problems = [...keyProblems(config, rootField(kind))].slice(0, 20)
+  if (problems.length === 0) return
+  const texts = problems.map(([at, message]) => `${formatFieldPath(at)}: ${message}`).join('; ')
+  throw undecodable(kind, apiVersion, `failed to create typed patch object: ${texts}`)
+}
+
+function told({ object, warnings }: Written, more: readonly string[]): Written {
+  return { object, warnings: [...more, ...warnings] }
 }

@@ -1,6 +1,6 @@
 // Keeps one object from filling the store with events: how often something may be written about it, and when many messages of one
 // kind become one (client-go, `EventCorrelator`). Used by EventRecorder.
-import type { EventSubject, MeshEvent } from './recorder.ts'
+import type { EventSubject, MeshEvent } from './event.ts'
 
 /** Writes about one object in a row, … */
 const burst = 25

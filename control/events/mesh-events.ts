@@ -2,7 +2,7 @@
 // worth one. Pure; EventRecorder writes them down.
 import type { Condition, MeshObject } from '../../core/model/resource.ts'
 import type { RefusedResource } from '../../core/model/types.ts'
-import type { EventSubject, MeshEvent } from './recorder.ts'
+import type { EventSubject, MeshEvent } from './event.ts'
 
 type Words = readonly [type: MeshEvent['type'], reason: string, message: string]
 

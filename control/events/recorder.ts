@@ -7,26 +7,8 @@ import type { Kind } from '../../core/model/kinds/kind.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { ApiError } from '../api/errors.ts'
 import type { Resources } from '../api/resources.ts'
+import type { EventSubject, MeshEvent } from './event.ts'
 import { EventLimits } from './limits.ts'
-
-/** What an event is about: an object of the store, or something that is only talked of, such as a host. */
-export interface EventSubject {
-  readonly apiVersion: string
-  readonly kind: string
-  /** Empty for what has no namespace. */
-  readonly namespace: string
-  readonly name: string
-  readonly uid?: string | undefined
-}
-
-export interface MeshEvent {
-  readonly object: EventSubject
-  readonly type: 'Normal' | 'Warning'
-  /** One word in upper camel case, for programs. */
-  readonly reason: string
-  /** For people. */
-  readonly message: string
-}
 
 /** What of core/v1 Event is written. */
 export interface StoredEvent extends MeshObject {

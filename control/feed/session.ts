@@ -11,9 +11,9 @@ import { parseIdentity } from '../../core/identity/spiffe.ts'
 import type { ExplainQuestion, LiveView } from '../../core/model/explanation.ts'
 import type { Refusal } from '../../core/model/mesh-status.ts'
 import type { RefusedResource } from '../../core/model/types.ts'
-import type { Authority } from '../ca/authority.ts'
+import type { Authority, SignedCertificate } from '../ca/authority.ts'
+import type { MeshEvent } from '../events/event.ts'
 import { resourceRefused, workloadRefused } from '../events/mesh-events.ts'
-import type { MeshEvent } from '../events/recorder.ts'
 import type { HostRecord, Hosts } from '../hosts.ts'
 import type { Placement } from '../placement.ts'
 import type { DeltaLog } from '../publish/delta-log.ts'
@@ -46,6 +46,8 @@ export interface SessionDeps {
   readonly feeds: () => readonly { readonly host: string; readonly port: number }[]
   /** Called when what a host has acknowledged may have changed. */
   readonly acknowledged: () => void
+  /** Told of each certificate that a workload gets. */
+  readonly issued?: (host: string, identity: string, signed: SignedCertificate) => void
   /** Told of what is worth an event. */
   readonly record?: (event: MeshEvent) => void
   readonly log: Logger
@@ -230,6 +232,8 @@ export class FeedSession {
         return this.#send(delta)
       }
     }
+    // the version is not known here, after a restart perhaps; the state may be the same all the same
+    if (resume.digest === deltas.digest) return this.#send(new EncodedDelta(deltas.nothing()))
     this.#resync()
   }
 
@@ -312,11 +316,13 @@ export class FeedSession {
     }
   }
 
-  #sign(identity: string, csr: string): Promise<{ readonly chain: string }> {
+  async #sign(identity: string, csr: string): Promise<{ readonly chain: string }> {
     const { hosts, authority } = this.#deps
     if (identity === 'node') return hosts.renew(this.#host.host, csr)
     this.#authorize(identity)
-    return authority.sign(csr, identity)
+    const signed = await authority.sign(csr, identity)
+    this.#deps.issued?.(this.#host.host, identity, signed)
+    return signed
   }
 
   /** An identity is signed only for a host on which an accepted workload has it. */

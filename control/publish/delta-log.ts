@@ -45,6 +45,7 @@ export class DeltaLog {
   #revision = 0
   /** Nobody can resume from before this version. */
   #oldest = Number.POSITIVE_INFINITY
+  #summary: { readonly epoch: string; readonly version: number; readonly digest: string } | undefined
 
   constructor(epoch: string, removalsKept = defaultRemovalsKept, clock: () => number = Date.now) {
     this.#baseEpoch = epoch
@@ -136,12 +137,25 @@ export class DeltaLog {
     return this.#changes[this.#indexAfter(version)]?.at
   }
 
+  /** digestOf the digests of all resources: whoever has the same holds this very state. */
+  get digest(): string {
+    if (this.#summary?.epoch !== this.#epoch || this.#summary.version !== this.#version) {
+      const digests = Object.fromEntries([...this.#held].map(([key, held]) => [key, digestOfHeld(held)]))
+      this.#summary = { epoch: this.#epoch, version: this.#version, digest: digestOf(digests) }
+    }
+    return this.#summary.digest
+  }
+
+  /** Only says which version this is. */
+  nothing(): CompiledDelta {
+    return this.#delta(false, [], [])
+  }
+
   /** What makes a state with these digests (keyed `Kind/key`) into the current one. */
   difference(digests: Readonly<Record<string, string>>): CompiledDelta {
     const upserts: CompiledResource[] = []
     for (const [key, held] of this.#held) {
-      held.digest ??= digestOf(held.resource.value)
-      if (!Object.hasOwn(digests, key) || digests[key] !== held.digest) upserts.push(held.resource)
+      if (!Object.hasOwn(digests, key) || digests[key] !== digestOfHeld(held)) upserts.push(held.resource)
     }
     const removes = Object.keys(digests).flatMap((key) => (this.#held.has(key) ? [] : [splitKey(key)]))
     return this.#delta(false, upserts, removes)
@@ -214,6 +228,11 @@ export class DeltaLog {
     this.#version = 0
     this.#revision = 0
   }
+}
+
+function digestOfHeld(held: Held): string {
+  held.digest ??= digestOf(held.resource.value)
+  return held.digest
 }
 
 function keyText({ kind, key }: CompiledKey): string {

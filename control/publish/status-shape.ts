@@ -46,8 +46,8 @@ export function isOwn(condition: Condition): boolean {
 }
 
 /**
- * The status that says what is wanted, or undefined where it does already. A condition keeps the time of its last change while its
- * status stays.
+ * The status that says what is wanted, or undefined where it does already, and for a GatewayClass of another controller. A condition
+ * keeps the time of its last change while its status stays.
  *
  * @param now RFC 3339
  */
@@ -56,6 +56,7 @@ export function statusToWrite(
   wanted: readonly Condition[],
   now: string,
 ): MeshObject['status'] | undefined {
+  if (object.kind === 'GatewayClass' && object.spec?.['controllerName'] !== controllerName) return undefined
   if (routes.has(object.kind)) return routeStatus(object, wanted, now)
   const current = object.status?.conditions ?? []
   const conditions = merged(current, isQuiet(object.kind) && !worthSaying(current, wanted) ? [] : wanted, now)

@@ -28,7 +28,8 @@ export interface FeedClientOptions {
   /** Read at every connect, so that a renewed certificate is used from the next one on. */
   credentials(): FeedCredentials
   /** The version of the model that the agent holds, read at every connect; undefined without a model. */
-  resume(): { readonly epoch: string; readonly version: number } | undefined
+  /** `digest`: Snapshot.digest(). */
+  resume(): { readonly epoch: string; readonly version: number; readonly digest?: string } | undefined
   /** Snapshot.digests(), asked for only where the control plane does not know the version. */
   digests(): Readonly<Record<string, string>>
   /** Asks the host's daemon; without it the agent does not say that it can be asked. */

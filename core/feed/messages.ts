@@ -27,8 +27,8 @@ export type AgentMessage =
       readonly type: 'hello'
       readonly host: string
       readonly build: string
-      /** The state that the agent holds; absent on a first start. */
-      readonly resume?: { readonly epoch: string; readonly version: number }
+      /** The state that the agent holds; absent on a first start. `digest`: digestOf its digests, so that equal states are known as such. */
+      readonly resume?: { readonly epoch: string; readonly version: number; readonly digest?: string }
       /** What the agent understands beyond the first version of the feed: a message that it does not know ends its connection. */
       readonly features?: readonly string[]
     }

@@ -86,7 +86,7 @@ const explainFailed = object({ id: count, code: text(64, 1), reason: longText })
 const agentMessage = tagged({
   hello: object(
     { host: name, build: text(256) },
-    { resume: object({ epoch: text(128, 1), version: count }), features },
+    { resume: object({ epoch: text(128, 1), version: count }, { digest: text(64, 1) }), features },
   ),
   digests: object({ digests: record(text(256, 1), maxResources) }),
   workloads: object({ workloads: list(workloadReport, maxWorkloads) }),

@@ -70,7 +70,9 @@ export class Check {
 
   #string(value: unknown, field: StringField, at: Path): void {
     if (typeof value !== 'string') {
-      const hint = typeof value === 'number' || typeof value === 'boolean' ? `; write "${value}" in quotes` : ''
+      const plain = typeof value === 'number' || typeof value === 'boolean'
+      // a duration of 5 is not mended by quotes
+      const hint = plain ? `; ${field.check?.(String(value)) ?? `write "${value}" in quotes`}` : ''
       this.report(at, `must be a string, found ${describe(value)}${hint}`, 'type')
       return
     }
@@ -123,8 +125,9 @@ export class Check {
     for (const { index, of } of repeatedItems(value, field)) {
       this.report([...at, index], `is the same as entry ${of}: each ${nameOfItem(field)} stands once`, 'duplicate')
     }
+    const items = field.rules === undefined ? value : withoutNulls(value)
     for (const { check } of field.rules ?? []) {
-      check(value as unknown as readonly never[], (path, message, reason) =>
+      check(items as unknown as readonly never[], (path, message, reason) =>
         this.report([...at, ...path], message, reason),
       )
     }
@@ -162,8 +165,11 @@ export class Check {
         this.report([...at, name], 'is required', 'required')
     }
     if (this.problems.length > before) return
-    for (const check of [...(field.checks ?? []), ...(field.rules ?? []).map((rule) => rule.check)]) {
-      check(present, (path, message, reason) => this.report([...at, ...path], message, reason))
+    const checks = [...(field.checks ?? []), ...(field.rules ?? []).map((rule) => rule.check)]
+    if (checks.length === 0) return
+    const values = withoutNulls(present) as Readonly<Record<string, unknown>>
+    for (const check of checks) {
+      check(values, (path, message, reason) => this.report([...at, ...path], message, reason))
     }
   }
 
@@ -186,6 +192,19 @@ export class Check {
     }
     return present
   }
+}
+
+/** What rules between fields see: a null that was let pass, at any depth, is a field that is not there. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    const items = value.map(withoutNulls)
+    return items.every((item, index) => item === value[index]) ? value : items
+  }
+  if (!isObject(value)) return value
+  const entries = Object.entries(value)
+  const kept = entries.flatMap(([name, entry]) => (entry === null ? [] : [[name, withoutNulls(entry)] as const]))
+  const same = kept.length === entries.length && kept.every(([, entry], index) => entry === entries[index]?.[1])
+  return same ? value : Object.fromEntries(kept)
 }
 
 /** Items that a list of type set or map has already. Lists of the core kinds may repeat: Kubernetes only warns. */

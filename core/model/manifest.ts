@@ -1,6 +1,7 @@
 // Reads manifests: YAML streams and JSON as people write them, into validated objects with a position for every problem. The
 // CLI, the --config directory and the API server's YAML bodies come through here.
 import { type Document, isAlias, isCollection, isMap, isPair, isScalar, type Node, parseAllDocuments } from 'yaml'
+import { duplicateKeys } from './duplicate-keys.ts'
 import { describe, isObject } from './field-check.ts'
 import type { Path } from './fields/field.ts'
 import { withoutNulls } from './normalize.ts'
@@ -44,7 +45,6 @@ const yamlOptions = {
   // tags such as !!binary or !!set would give values that no field table knows
   resolveKnownTags: false,
   merge: true,
-  uniqueKeys: true,
   prettyErrors: false,
   logLevel: 'silent',
 } as const
@@ -77,18 +77,20 @@ interface Source {
   /** Path of the value in its document: empty, or inside a List. */
   readonly base: Path
   locate(path: Path): Position
+  /** Keys that stand twice, where `uniqueKeys` does not refuse them. */
+  duplicates(): readonly Path[]
 }
 
 type DocumentSource = Source | { readonly kind: 'problem'; readonly problem: Problem }
 
-function readDocuments(text: string, file: string): readonly DocumentSource[] {
+function readDocuments(text: string, file: string, uniqueKeys = true): readonly DocumentSource[] {
   if (text.length > maxManifestLength) {
     const message = `the file has ${text.length} characters, at most ${maxManifestLength} are read`
     return [problemSource(file, { line: 1, column: 1 }, message)]
   }
   const position = positionsOf(text)
   try {
-    const documents = parseAllDocuments(text, yamlOptions)
+    const documents = parseAllDocuments(text, { ...yamlOptions, uniqueKeys })
     // an empty stream is an array with a mark of its own
     return [...documents].flatMap((document) => readDocument(document, file, position))
   } catch (error: unknown) {
@@ -133,7 +135,7 @@ function readDocument(document: Document.Parsed, file: string, position: ToPosit
       const offset = offsetOf(document, path)
       return offset === undefined ? start : position(offset)
     }
-    return [{ kind: 'value', file, value, base: [], locate }]
+    return [{ kind: 'value', file, value, base: [], locate, duplicates: () => duplicateKeys(document.contents) }]
   } catch (error: unknown) {
     const reason = error instanceof RangeError ? 'nested too deeply' : (error as Error).message
     return [problemSource(file, start, `not readable as YAML: ${oneLine(reason)}`)]
@@ -208,12 +210,18 @@ function listItems(value: unknown): readonly unknown[] | undefined {
   return Array.isArray(value['items']) ? value['items'] : undefined
 }
 
-/** For a text that must hold exactly one object: its raw value and the places in it, or the problems that are in the way. */
+/**
+ * For a text that must hold exactly one object: its raw value and the places in it, or the problems that are in the way. Without
+ * `uniqueKeys` the last of several equal keys holds, and `duplicates` has them.
+ */
 export function readSingle(
   text: string,
   file: string,
-): { readonly value: unknown; locate(path: Path): Position } | { readonly problems: readonly Problem[] } {
-  const sources = readDocuments(text, file)
+  uniqueKeys = true,
+):
+  | { readonly value: unknown; locate(path: Path): Position; duplicates(): readonly Path[] }
+  | { readonly problems: readonly Problem[] } {
+  const sources = readDocuments(text, file, uniqueKeys)
   const problems = sources.flatMap((source) => (source.kind === 'problem' ? [source.problem] : []))
   if (problems.length > 0) return { problems }
   const [first, second] = sources
@@ -221,5 +229,5 @@ export function readSingle(
     const found = sources.length === 0 ? describe(undefined) : `${sources.length} documents`
     return { problems: [{ file, line: 1, column: 1, path: '', message: `must hold one object, found ${found}` }] }
   }
-  return { value: first.value, locate: first.locate }
+  return first
 }

@@ -57,6 +57,17 @@ export interface HostStatus {
   readonly certificates: readonly { readonly serial: string; readonly notBefore?: string; readonly notAfter: string }[]
 }
 
+/** `GET /culvert/v1/certificates` answers with `{certificates: CertificateStatus[]}`. Times are RFC 3339. */
+export interface CertificateStatus {
+  readonly host: string
+  /** SPIFFE URI of a workload's identity, or of the host's own. */
+  readonly identity: string
+  /** Lower-case hex without leading zeros. */
+  readonly serial: string
+  readonly notBefore?: string
+  readonly notAfter: string
+}
+
 export interface WorkloadStatus {
   readonly uid: string
   readonly name: string

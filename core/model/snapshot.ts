@@ -180,6 +180,11 @@ export class Snapshot {
     for (const resource of this.#held.Authorization.values()) yield resource.value as Authorization
   }
 
+  /** The same for equal states, whatever led to them. */
+  digest(): string {
+    return digestOf(this.digests())
+  }
+
   /** Content digest of every resource held, keyed `Kind/key`. */
   digests(): Record<string, string> {
     const digests: Record<string, string> = {}

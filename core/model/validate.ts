@@ -50,7 +50,8 @@ function validateKind(object: Readonly<Record<string, unknown>>, kind: Kind, ver
 }
 
 function checkWhole(object: Readonly<Record<string, unknown>>, { checks = [] }: Kind, check: Check): void {
-  for (const whole of checks) whole(object, (path, message, reason) => check.report(path, message, reason))
+  const present = Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null))
+  for (const whole of checks) whole(present, (path, message, reason) => check.report(path, message, reason))
 }
 
 function checkMetadata(metadata: unknown, kind: Kind, check: Check): void {

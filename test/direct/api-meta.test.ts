@@ -31,7 +31,7 @@ t.test('discovery comes all at once in both versions, and one by one', async (t)
             responseKind: { kind: kind.kind },
             scope: kind.namespaced ? 'Namespaced' : 'Cluster',
             singularResource: kind.singular,
-            subresources: [{ subresource: 'status' }],
+            ...(kind.hasNoStatus === true ? {} : { subresources: [{ subresource: 'status' }] }),
           },
           `${kind.kind} ${served} ${version}`,
         )

@@ -162,7 +162,7 @@ t.test('a bad request never changes anything and always gets a Status', async (t
   const elsewhere = { ...policy('a'), metadata: { name: 'a', namespace: 'default' } }
   isStatus(t, await call('POST', policies, { body: elsewhere }), 400, 'BadRequest', /namespace/)
   isStatus(t, await call('POST', '/api/v1/services', { body: service('a') }), 400, 'BadRequest', /namespace/)
-  isStatus(t, await call('GET', '/api/v1/pods'), 404, 'NotFound')
+  isStatus(t, await call('GET', '/api/v1/podtemplates'), 404, 'NotFound')
   isStatus(t, await call('GET', '/api/v1/namespaces/shop/services/a/proxy'), 404, 'NotFound')
   isStatus(t, await call('GET', '/%ff'), 404, 'NotFound')
   isStatus(t, await call('POST', `${policies}/a`, { body: policy('a') }), 405, 'MethodNotAllowed')
@@ -268,8 +268,8 @@ t.test('a merge patch changes labels as kubectl label does', async (t) => {
   isStatus(t, await patch({ metadata: { resourceVersion: '1' } }), 409, 'Conflict')
   isStatus(t, await patch([]), 400, 'BadRequest')
   isStatus(t, await patch({ metadata: {} }, '/api/v1/namespaces/none'), 404, 'NotFound')
-  const json = { 'content-type': 'application/json-patch+json' }
-  isStatus(t, await call('PATCH', '/api/v1/namespaces/shop', { body: [], headers: json }), 415, 'UnsupportedMediaType')
+  const other = { 'content-type': 'application/json' }
+  isStatus(t, await call('PATCH', '/api/v1/namespaces/shop', { body: {}, headers: other }), 415, 'UnsupportedMediaType')
 })
 
 t.test('lists are limited by namespace, labels and fields', async (t) => {

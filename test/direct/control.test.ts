@@ -189,7 +189,8 @@ t.test('after a restart in which nothing changed a host goes on with its version
 
   const second = await start(t, stateDir)
   const after = await new Host(second, before.credentials, before.snapshot).connect(t)
-  t.strictSame(after.deltas, [{ epoch, version, full: false, upserts: [], removes: [] }])
+  t.match(after.deltas, [{ epoch, full: false, upserts: { length: 0 }, removes: { length: 0 } }])
+  t.ok(after.snapshot.version >= version)
   t.equal(after.resyncs, 0)
   await api(stateDir, 'POST', servicesPath, service('b'))
   await until('the next service', () => [...after.snapshot.services()].length === 2)

@@ -59,7 +59,8 @@ export class KindScript {
     this.#t.match(parse(yaml.stdout), { kind: this.#kind.kind, metadata: { name: this.#name } })
     const json = await this.#ok(['get', ...at, '-o', 'json'], /"kind"/)
     this.#t.match(JSON.parse(json.stdout), { kind: this.#kind.kind, metadata: { uid: /./ } })
-    await this.#ok(['get', this.#resource], /^NAME +.*AGE/)
+    // nobody chose the names of events: their tables begin otherwise
+    await this.#ok(['get', this.#resource], this.#kind.nameIsWide === true ? /^LAST SEEN +TYPE/ : /^NAME +.*AGE/)
     await this.#ok(['get', ...at, '-o', 'wide'], new RegExp(`^${this.#name} `, 'm'))
     await this.#ok(['get', this.#resource, '-o', 'name', '--chunk-size=1'], new RegExp(`/${this.#name}$`, 'm'))
     await this.#ok(['get', this.#resource, '--sort-by=.metadata.name', '-L', 'team', '--show-labels'], /TEAM/)

@@ -74,7 +74,7 @@ async function mistakes(t: Test, kubectl: Kubectl): Promise<void> {
   const wrong = { ...held, spec: { mtsl: { mode: 'STRICT' } } }
   const answer = await kubectl.run(['apply', '-f', '-'], JSON.stringify(wrong))
   t.match(answer, { code: 1, stderr: /unknown field "(?:spec\.)?mtsl"/ })
-  const missing = await kubectl.run(['get', 'service', 'x', '-n', 'nowhere'])
+  const missing = await kubectl.run(['get', 'service', 'x', '-n', 'default'])
   t.match(missing, { code: 1, stderr: /Error from server \(NotFound\): services "x" not found/ })
   const forbidden = await kubectl.run(['delete', 'namespace', 'default'])
   t.match(forbidden, { code: 1, stderr: /Error from server \(Forbidden\): .*may not be deleted/ })

@@ -82,7 +82,7 @@ async function allocate(service: MeshObject): Promise<MeshObject> {
   const spec = service.spec ?? {}
   if (spec['type'] === 'ExternalName' || spec['clusterIP'] === 'None') return service
   vips += 1
-  const clusterIP = spec['clusterIP'] ?? `240.240.0.${vips}`
+  const clusterIP = spec['clusterIP'] ?? `240.240.${(vips >> 8) & 255}.${vips & 255}`
   return { ...service, spec: { ...spec, clusterIP, clusterIPs: spec['clusterIPs'] ?? [clusterIP] } }
 }
 
@@ -103,10 +103,12 @@ export async function apiWorld(
     routes?: Readonly<Record<string, Handler>>
     notReady?: () => string | undefined
     historyLimit?: number
+    /** Of somebody else, who closes it: several worlds are several replicas. */
+    store?: Store
   } = {},
 ): Promise<ApiWorld> {
   const { historyLimit = 1000, routes = {}, notReady } = options
-  const store = await openSqliteStore(join(t.testdir(), 'store.db'), { historyLimit })
+  const store = options.store ?? (await openSqliteStore(join(t.testdir(), 'store.db'), { historyLimit }))
   const { key, cert, ca } = await certificate()
   const api = await startApi({
     store,
@@ -125,10 +127,10 @@ export async function apiWorld(
     agent.destroy()
     await collector.close()
     await api.close()
-    await store.close()
+    if (options.store === undefined) await store.close()
   })
   for (const name of ['default', 'shop']) {
-    await api.resources.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+    await api.resources.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
   }
   const base = { agent, host: '127.0.0.1', port: api.address.port, servername: 'localhost' }
   return {

@@ -134,7 +134,7 @@ export class Host {
       credentials: () => this.credentials,
       resume: () => {
         const { epoch, version } = this.snapshot
-        return epoch === '' ? undefined : { epoch, version }
+        return epoch === '' ? undefined : { epoch, version, digest: this.snapshot.digest() }
       },
       digests: () => {
         this.resyncs += 1

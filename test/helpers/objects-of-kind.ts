@@ -1,7 +1,14 @@
 // Valid objects of any kind, made from its field table alone: a small one, one with every field that goes together, one that has a
 // given field, and random ones for fast-check. For tests of validation, OpenAPI, apply and kubectl.
 import fc from 'fast-check'
-import { type Field, type FieldTable, fieldAt, fieldsAt, type ObjectField } from '../../core/model/fields/field.ts'
+import {
+  type Field,
+  type FieldTable,
+  fieldAt,
+  fieldsAt,
+  type ObjectCheck,
+  type ObjectField,
+} from '../../core/model/fields/field.ts'
 import type { Kind } from '../../core/model/kinds/kind.ts'
 import { formatApiVersion } from '../../core/model/kinds.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
@@ -14,6 +21,9 @@ type Values = Record<string, unknown>
 
 /** How many forms of one field are tried before it is left out. */
 const mostForms = 16
+
+/** How often fields are added in vain: combinations of a table as large as a Pod's would never end. */
+const mostRepairs = 200
 
 /**
  * A valid object of the kind: `minimal` has what is required, `full` every field that can stand beside the others. The name is
@@ -41,14 +51,27 @@ export function plainValue(field: Field, version: string): unknown {
 }
 
 function assemble(kind: Kind, version: string, builder: Builder, steps: readonly string[]): MeshObject {
-  const table = { type: 'object', text: '', use: { kind: 'enforced', where: '' }, fields: kind.body } as const
   const name = kind.name('example') === undefined ? 'example' : 'example.com'
+  const metadata = kind.namespaced ? { name, namespace: 'default' } : { name }
+  // the rules between fields see no namespace: the texts that are tried do not hold it
+  const checks = (kind.checks ?? []).map(
+    (check): ObjectCheck =>
+      (value, report) =>
+        check({ metadata: { name }, ...value }, report),
+  )
+  const table = { type: 'object', text: '', use: { kind: 'enforced', where: '' }, fields: kind.body, checks } as const
+  const body = builder.forms(withSpec(table), steps)[0] as Values | undefined
   return {
     apiVersion: formatApiVersion(kind.group, version),
     kind: kind.kind,
-    metadata: kind.namespaced ? { name, namespace: 'default' } : { name },
-    ...(builder.forms(withSpec(table), steps)[0] as object),
+    metadata,
+    ...(kind.kind === 'Event' && body !== undefined ? besideItsObject(body) : body),
   } as MeshObject
+}
+
+/** An event stands in the namespace of what it is about. */
+function besideItsObject(body: Values): Values {
+  return { ...body, involvedObject: { ...(body['involvedObject'] as object), namespace: 'default' } }
 }
 
 /** Validation sees an absent `spec` as an empty one where rules stand between its fields: so it is always written. */
@@ -68,6 +91,7 @@ function reaches(value: unknown, [step, ...rest]: readonly string[]): boolean {
 }
 
 class Builder {
+  #repairs = 0
   readonly #version: string
   readonly #choice: Choice
 
@@ -124,7 +148,7 @@ class Builder {
   /** Adds `depth` optional fields where the rules between the fields ask for them. */
   #repaired(field: ObjectField, value: Values, depth: number): Values | undefined {
     if (accepts(field, value, this.#version)) return value
-    if (depth === 0) return undefined
+    if (depth === 0 || this.#repairs++ > mostRepairs) return undefined
     for (const [name, inner] of this.#fields(field)) {
       if (Object.hasOwn(value, name) && inner.required !== true) continue
       for (const form of this.#smallAndFull(inner)) {

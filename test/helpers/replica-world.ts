@@ -106,7 +106,7 @@ export class ReplicatedHost {
       credentials: () => credentials,
       resume: () => {
         const { epoch, version } = this.snapshot
-        return epoch === '' ? undefined : { epoch, version }
+        return epoch === '' ? undefined : { epoch, version, digest: this.snapshot.digest() }
       },
       digests: () => this.snapshot.digests(),
       log: nullLogger(),

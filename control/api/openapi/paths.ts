@@ -1,6 +1,7 @@
 // The paths of one kind in an OpenAPI document: which verbs there are and which query parameters they take. kubectl decides by the
 // parameters of PATCH whether the server checks fields itself.
 import type { Kind } from '../../../core/model/kinds/kind.ts'
+import { patchTypes } from '../patch/patch.ts'
 import { deleteOptions, patchBody, ref, status } from './definitions.ts'
 import { definitionName, groupVersionKind } from './kind-schema.ts'
 import type { Schema } from './schema.ts'
@@ -39,12 +40,6 @@ const deleting = [
   query('gracePeriodSeconds', 'Taken, without effect.', 'integer'),
   query('orphanDependents', 'Older form of propagationPolicy.', 'boolean'),
   query('propagationPolicy', 'Orphan, Background or Foreground.'),
-]
-const patchTypes = [
-  'application/apply-patch+yaml',
-  'application/json-patch+json',
-  'application/merge-patch+json',
-  'application/strategic-merge-patch+json',
 ]
 const bodyTypes = ['application/json', 'application/yaml']
 
@@ -116,7 +111,7 @@ class Operations {
 
   #write(action: string, verb: string, code: number): Schema {
     const parameters = [dryRun, fieldManager, fieldValidation, ...(verb === 'patch' ? [force] : [])]
-    const requestBody = verb === 'patch' ? body(patchBody, patchTypes) : body(this.#name, bodyTypes)
+    const requestBody = verb === 'patch' ? body(patchBody, patchTypes(this.#kind)) : body(this.#name, bodyTypes)
     const both = verb === 'update' || verb === 'patch' ? answer(201, this.#name) : {}
     return this.#operation(action, parameters, { ...answer(code, this.#name), ...both }, { requestBody })
   }

@@ -179,14 +179,21 @@ const maxNear = 5
 
 /** RESOURCE_NOT_FOUND with the nearest name and those that share a part with it. */
 function unknown(what: string, text: string, known: readonly string[]): MeshError {
-  const nearest = nearestOf(text, known)
   const [first = ''] = text.split(/[./]/)
+  const nearest = nearestOf(text, known) ?? (first === text ? nearestBare(text, known) : undefined)
   const alike = known.filter((name) => name !== nearest && first.length > 1 && name.includes(first))
   const hint = nearest === undefined ? '' : `; did you mean "${nearest}"?`
   const list = [...new Set(alike)].slice(0, maxNear)
   const more = list.length === 0 ? '' : ` (there ${list.length === 1 ? 'is' : 'are'} also ${list.join(', ')})`
   const empty = known.length === 0 ? '; the mesh has none yet' : ''
   return new MeshError('RESOURCE_NOT_FOUND', `${what}${hint}${more}${empty}`)
+}
+
+/** The complete name whose own part is nearest to a bare one. */
+function nearestBare(text: string, known: readonly string[]): string | undefined {
+  const complete = new Map(known.map((name) => [name.includes('/') ? name.split('/')[1]! : name.split('.')[0]!, name]))
+  const nearest = nearestOf(text, complete.keys())
+  return nearest === undefined ? undefined : complete.get(nearest)
 }
 
 /** Of several addresses those that the source can connect to, if there are any. */

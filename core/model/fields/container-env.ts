@@ -8,15 +8,18 @@ import { clip, dnsSubdomain } from './rules.ts'
 const variableName: ValueCheck<string> = (value) =>
   /^[\x20-\x3c\x3e-\x7e]+$/.test(value) ? undefined : `"${clip(value)}" is not the name of an environment variable`
 
+/** Kubernetes' schema lets it be empty, its validation does not. */
+const objectName = text('Name of the object.', { check: dnsSubdomain })
+
+const nameIsGiven: ObjectCheck = (reference, report) => {
+  if (reference['name'] === undefined) report(['name'], 'is required', 'required')
+}
+
 const keyOf = (what: string) =>
   part(
     what,
-    {
-      name: text('Name of the object.', { default: '' }),
-      key: text('Key of the value.', { required: true, check: dataKey }),
-      optional,
-    },
-    { atomic: true },
+    { name: objectName, key: text('Key of the value.', { required: true, check: dataKey }), optional },
+    { atomic: true, checks: [nameIsGiven] },
   )
 
 export const fieldReference = part(
@@ -80,8 +83,7 @@ export const env = listBy(
   ),
 )
 
-const source = (what: string) =>
-  part(what, { name: text('Name of the object.', { default: '', check: dnsSubdomain }), optional })
+const source = (what: string) => part(what, { name: objectName, optional }, { checks: [nameIsGiven] })
 
 export const envFrom = list(
   'Objects of which every key becomes a variable.',

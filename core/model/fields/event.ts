@@ -43,6 +43,12 @@ export const eventBody = {
   reason: text('Why, in one word.', { use: kept, check: maxLength(128) }),
   message: text('Why, for people.', { use: kept, check: maxLength(1024) }),
   action: text('What was done.', { use: kept, check: maxLength(128) }),
+  reportingComponent: text('Controller that reports it.', {
+    use: kept,
+    default: '',
+    check: (value: string) => (value === '' ? undefined : qualifiedName(value)),
+  }),
+  reportingInstance: text('Instance of the controller.', { use: kept, default: '', check: maxLength(128) }),
   count: { ...count, use: kept },
   firstTimestamp: { ...time('When it happened first.'), use: kept },
   lastTimestamp: { ...time('When it happened last.'), use: kept },
@@ -55,12 +61,6 @@ export const eventBody = {
     ...part('Who reports it.', { component: text('Part of the system.'), host: text('Host of it.') }),
     use: kept,
   },
-  reportingComponent: text('Controller that reports it.', {
-    use: kept,
-    default: '',
-    check: (value: string) => (value === '' ? undefined : qualifiedName(value)),
-  }),
-  reportingInstance: text('Instance of the controller.', { use: kept, default: '', check: maxLength(128) }),
 } as const satisfies FieldTable
 
 /** When it happened last, whichever way the reporter counts. */

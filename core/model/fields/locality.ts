@@ -26,7 +26,7 @@ const region: ValueCheck<string> = (value) => {
 }
 
 interface Distribution {
-  readonly from?: string
+  readonly from?: string | null
   readonly to?: Readonly<Record<string, number>>
 }
 
@@ -66,11 +66,13 @@ const topologyLabels: readonly string[] = [
 
 /** The first that fits counts: one behind a wider one never would. */
 function sourcesApart(distribute: readonly Distribution[], report: Report): void {
-  for (const [index, { from }] of distribute.entries()) {
+  // a null is as good as nothing
+  const sources = distribute.map(({ from }) => from ?? undefined)
+  for (const [index, from] of sources.entries()) {
     if (from === undefined) continue
-    const wider = distribute.slice(0, index).find((earlier) => earlier.from !== undefined && covers(earlier.from, from))
+    const wider = sources.slice(0, index).find((earlier) => earlier !== undefined && covers(earlier, from))
     if (wider === undefined) continue
-    report(['distribute', index, 'from'], `is never reached: "${clip(wider.from!)}" before it covers it`, 'duplicate')
+    report(['distribute', index, 'from'], `is never reached: "${clip(wider)}" before it covers it`, 'duplicate')
   }
 }
 

@@ -51,10 +51,10 @@ export const podSpec = {
   required: true,
   checks: podChecks,
   fields: {
+    volumes: listBy('name', 'Volumes that containers may mount.', volume),
     containers: { ...listBy('name', 'Containers of the pod.', container), required: true, minItems: 1 },
     initContainers: listBy('name', 'Containers that run one by one before the others.', container),
     ephemeralContainers: listBy('name', 'Containers for looking into the pod.', ephemeralContainer),
-    volumes: listBy('name', 'Volumes that containers may mount.', volume),
     serviceAccountName: text('Service account, the last part of the identity.', { check: orEmpty(dnsSubdomain) }),
     serviceAccount: text('Older name of serviceAccountName.', { check: orEmpty(dnsSubdomain) }),
     automountServiceAccountToken: flag('Whether containers see a token of the service account.'),

@@ -63,6 +63,7 @@ const port = {
           : undefined,
       ),
       values: ['TCP', 'UDP', 'SCTP'],
+      default: 'TCP',
     },
     targetPort: {
       type: 'int-or-string',
@@ -96,6 +97,7 @@ export const serviceSpec = {
       type: 'map',
       text: 'Labels of the workloads behind the service; none without it.',
       use: enforced('compile: endpoints'),
+      atomic: true,
       key: qualifiedName,
       value: { type: 'string', text: 'The exact value of the label.', use: asWhole, check: labelValue },
     },
@@ -104,6 +106,9 @@ export const serviceSpec = {
       text: 'Ports of the service.',
       use: enforced('compile: Service.ports'),
       maxItems: 1024,
+      listType: 'map',
+      mapKeys: ['port', 'protocol'],
+      patch: { strategy: 'merge', mergeKey: 'port' },
       item: port,
     },
     clusterIP: {

@@ -1,50 +1,20 @@
 // The CLI as people run it, against a real control plane in this process.
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ApiClient } from '../../../cli/client.ts'
 import { joinDash } from '../../../cli/commands/all.ts'
 import { readConnection } from '../../../cli/kubeconfig.ts'
 import { namespaceKind } from '../../../core/model/kinds/core.ts'
+import { CliWorld } from '../../helpers/cli-world.ts'
 
-const main = new URL('../../../cli/main.ts', import.meta.url).pathname
+t.setTimeout(180_000)
+
 const state = t.testdir({})
-let control: ChildProcess
+const world = new CliWorld(state)
+const culvert = world.culvert.bind(world)
 
-interface Result {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-
-function culvert(words: readonly string[], input = ''): Promise<Result> {
-  const env = { ...process.env, CULVERT_KUBECONFIG: join(state, 'kubeconfig'), NODE_OPTIONS: '' }
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [main, ...words], { env, timeout: 30_000 }, (error, out, err) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err })
-    })
-    child.stdin?.end(input)
-  })
-}
-
-t.before(async () => {
-  const words = ['control', '--state-dir', state, '--api-address', '127.0.0.1:0', '--feed-address', '127.0.0.1:0']
-  const env = { ...process.env, CULVERT_LOG_LEVEL: 'error', NODE_OPTIONS: '' }
-  control = spawn(process.execPath, [main, ...words], { env, stdio: 'ignore' })
-  const end = performance.now() + 20_000
-  for (;;) {
-    if (existsSync(join(state, 'kubeconfig')) && (await culvert(['status'])).code === 0) return
-    if (performance.now() > end) throw new Error('control did not start')
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-})
-
-t.teardown(async () => {
-  const gone = new Promise((resolve) => control.once('exit', resolve))
-  control.kill('SIGTERM')
-  await gone
-})
+t.before(() => world.start(t))
 
 t.test('a wrong command line ends with 2 and says where help is', async (t) => {
   for (const words of [

@@ -12,11 +12,13 @@ t.test('a wrong command line is explained in words of the command', async (t) =>
     ['lab dwn', 'Unknown argument: dwn', 'there is no command "lab dwn"; did you mean "down"?'],
     ['get', 'Not enough non-option arguments: got 0, need at least 1', 'an argument is missing'],
     ['lab exec a curl -s b', 'Unknown argument: s', 'Put -- before the command'],
-    ['get svc --bad', 'Unknown argument: bad', 'Unknown argument: bad'],
+    ['get svc --bad', 'Unknown argument: bad', 'there is no option --bad'],
+    ['get svc --selecter=x', 'Unknown argument: selecter', 'there is no option --selecter; did you mean "--selector"?'],
+    ['demo now', 'Unknown argument: now', '"now" is one argument too many'],
     ['--bad', 'name a command', 'name a command'],
   ]
   for (const [line, message, expected] of cases) {
-    t.ok(complaintOf(message, line.split(' '), commands).includes(expected), line)
+    t.ok(complaintOf(message, line.split(' '), commands, ['selector', 'n']).includes(expected), line)
   }
 })
 

@@ -112,6 +112,20 @@ t.test('a revision that changes nothing is no new version, and an agent that has
   t.equal(log.since(4), undefined)
 })
 
+t.test('whoever is behind is so since the first change that it lacks', async (t) => {
+  let now = 1000
+  const log = new DeltaLog('e', 10, () => now)
+  log.replace([service('a', '1')], 1)
+  now = 2000
+  log.update({ upserts: [service('b', '1')], removes: [] }, 5)
+  now = 3000
+  log.update({ upserts: [], removes: [{ kind: 'Service', key: 'a' }] }, 6)
+  t.same(
+    [1, 5, 6].map((version) => log.changedAfter(version)),
+    [2000, 3000, undefined],
+  )
+})
+
 t.test('a version from before forgotten removals is not known any more', async (t) => {
   const log = new DeltaLog('e', 1)
   log.replace([service('a', '1'), service('b', '1'), service('c', '1')], 1)

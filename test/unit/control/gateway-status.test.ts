@@ -3,9 +3,9 @@ import t from 'tap'
 import { conditionsOf } from '../../../control/compile/conditions.ts'
 import { readObject } from '../../../control/compile/readable.ts'
 import { ResolvedRefs } from '../../../control/publish/resolved-refs.ts'
-import { statusToWrite } from '../../../control/publish/status-shape.ts'
+import { controllerName, statusToWrite } from '../../../control/publish/status-shape.ts'
 import { Check } from '../../../core/model/field-check.ts'
-import { gatewayKind, gatewayKinds, httpRouteKind } from '../../../core/model/kinds/gateway.ts'
+import { gatewayClassKind, gatewayKind, gatewayKinds, httpRouteKind } from '../../../core/model/kinds/gateway.ts'
 import type { Kind } from '../../../core/model/kinds/kind.ts'
 import { withDefaults } from '../../../core/model/normalize.ts'
 import { formatProblem } from '../../../core/model/problem.ts'
@@ -33,7 +33,9 @@ t.test('the status of an object with every field fits the published one, in ever
   for (const kind of gatewayKinds.filter(({ status }) => status !== undefined)) {
     for (const version of kind.versions) {
       for (const size of ['minimal', 'full'] as const) {
-        const born = withDefaults({ ...exampleOf(kind, version, size) })
+        const example = exampleOf(kind, version, size)
+        const own = kind === gatewayClassKind ? { spec: { controllerName } } : {}
+        const born = withDefaults({ ...example, ...own })
         t.strictSame(problemsOf(born.status ?? { parents: [] }, kind, version), [], `${kind.kind} ${version} at birth`)
         t.strictSame(problemsOf(told(born) ?? { parents: [] }, kind, version), [], `${kind.kind} ${version} ${size}`)
       }
@@ -57,5 +59,12 @@ t.test('a new gateway waits for a controller, which then says what it thinks', (
   )
   for (const condition of conditions) t.equal(condition.lastTransitionTime, now)
   t.notOk(Object.hasOwn(withDefaults(exampleOf(httpRouteKind)), 'status'), 'routes begin without a status')
+  t.end()
+})
+
+t.test('a class of another controller is left to it', (t) => {
+  const of = (name: string) => withDefaults({ ...exampleOf(gatewayClassKind), spec: { controllerName: name } })
+  t.match(told(of(controllerName))?.conditions, [{ type: 'Accepted', status: 'True' }])
+  t.equal(told(of('example.com/controller')), undefined)
   t.end()
 })

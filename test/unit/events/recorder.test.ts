@@ -1,9 +1,10 @@
 // How events are written: counted up, not too many, whatever the store does.
 import t from 'tap'
 import { ApiError } from '../../../control/api/errors.ts'
+import type { MeshEvent } from '../../../control/events/event.ts'
 import { deleteExpired } from '../../../control/events/expiry.ts'
 import { hostAway, hostJoined } from '../../../control/events/mesh-events.ts'
-import { EventRecorder, type MeshEvent, type StoredEvent } from '../../../control/events/recorder.ts'
+import { EventRecorder, type StoredEvent } from '../../../control/events/recorder.ts'
 import { nullLogger } from '../../../core/base/log.ts'
 import { namespaceKind } from '../../../core/model/kinds/core.ts'
 import type { Kind } from '../../../core/model/kinds/kind.ts'

@@ -43,6 +43,10 @@ const valid: Readonly<Record<string, unknown>> = {
     'ServiceEntry',
     '{hosts: ["*.example.com"], resolution: DYNAMIC_DNS}',
   ),
+  'nulls at every depth': object(
+    'ServiceEntry',
+    `{hosts: [a.example.com, b.example.com], resolution: STATIC, workloadSelector: null, ports: [{name: a, number: 80, protocol: HTTP, targetPort: null}], endpoints: [{address: null, network: n, ports: null}]}`,
+  ),
   'who knows it': entry('exportTo: [".", other]'),
   'a group': group('metadata: {labels: {app: a}, annotations: {a: "any text"}}'),
   'a whole template': object(
@@ -139,6 +143,14 @@ const refused: readonly (readonly [string, unknown, string | RegExp])[] = [
     'hosts that TCP cannot tell apart',
     object('ServiceEntry', '{hosts: [a.example.com, b.example.com], resolution: DNS, ports: [{name: a, number: 1}]}'),
     /TCP does not tell the 2 hosts apart; write a ServiceEntry for each host/,
+  ],
+  [
+    'a null protocol that tells no hosts apart',
+    object(
+      'ServiceEntry',
+      '{hosts: [a.example.com, b.example.com], resolution: DNS, ports: [{name: a, number: 1, protocol: null}]}',
+    ),
+    /TCP does not tell the 2 hosts apart/,
   ],
   [
     'an endpoint of nowhere',

@@ -71,6 +71,23 @@ for (const [name, spec] of Object.entries(valid)) {
   })
 }
 
+const asAbsent: Readonly<Record<string, string>> = {
+  'nulls in headers': http(
+    `headers: {request: {set: null, add: null}, response: null}, rewrite: {uri: /a, authority: null}, ${to}`,
+  ),
+  'a null of a rule': `{hosts: null, http: [{delegate: null, redirect: null, ${to}}]}`,
+  'a null weight': http(
+    'route: [{destination: {host: a, port: null}, weight: null}, {destination: {host: b}, weight: 1}]',
+  ),
+}
+
+for (const [name, spec] of Object.entries(asAbsent)) {
+  t.test(`${name}: as if it were not there`, (t) => {
+    t.strictSame(problemsOf(spec), [])
+    t.end()
+  })
+}
+
 const refused: readonly (readonly [string, string, string | RegExp])[] = [
   ['no rules', '{hosts: [orders]}', 'spec: has no rules: set one of http, tls, tcp'],
   [
@@ -127,7 +144,11 @@ const refused: readonly (readonly [string, string, string | RegExp])[] = [
     http(`retries: {attempts: 1, retryOn: "5xx,always"}, ${to}`),
     /"always" is neither an HTTP status nor one of 5xx/,
   ],
-  ['a timeout without unit', http(`timeout: 5, ${to}`), /timeout: must be a string, found the number 5/],
+  [
+    'a timeout without unit',
+    http(`timeout: 5, ${to}`),
+    /timeout: must be a string, found the number 5; "5" is not a duration such as 1\.5s/,
+  ],
   ['a timeout of nothing', http(`timeout: 0s, ${to}`), /"0s" is less than 1ms/],
   ['an empty fault', http(`fault: {}, ${to}`), /fault: has no effect: set one of delay, abort/],
   [

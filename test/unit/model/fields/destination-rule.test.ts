@@ -30,6 +30,9 @@ const valid: Readonly<Record<string, object>> = {
   'shares of localities': locality(
     '{distribute: [{from: us/a/*, to: {us/a/*: 80, us/b/*: 20}}, {from: us/*, to: {"*": 100}}]}',
   ),
+  'shares with nulls that clients write': locality(
+    '{distribute: [{from: null, to: {us: 100}}, {from: us, to: {us: 100}}]}',
+  ),
   'failover with labels': locality('{failover: [{from: us, to: eu}], failoverPriority: [version]}'),
   'two ports': policy(
     '{portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}, {port: {number: 81}, tls: {mode: DISABLE}}]}',
