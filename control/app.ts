@@ -170,7 +170,10 @@ async function assemble(
       replicaOf: (host) => replica?.replicaOf(host),
       awaySince: (host) => presence.awaySince(host),
     }),
-    ...explainRoutes({ resources, deltas, ask: feed.explain.bind(feed) }),
+    ...explainRoutes({
+      ...{ resources, deltas, ask: feed.explain.bind(feed) },
+      elsewhere: (host) => (feed.sessions.has(host) ? undefined : replica?.apiOf(host)),
+    }),
   }
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({
