@@ -136,7 +136,7 @@ async function withLive(
       const base = { host, asked: [...sides] }
       const api = elsewhere?.(host)
       if (api !== undefined) {
-        return { ...base, failed: `it is connected to another replica: ask the one at ${api}`, differences: [] }
+        return { ...base, api, failed: `it is connected to another replica: ask the one at ${api}`, differences: [] }
       }
       try {
         const view = await ask(host, question, signal)
