@@ -74,7 +74,8 @@ function blockLines(paths: readonly ExplainedPath[], paint: Paint): readonly str
   const shown = `${paint(tints[verdict], verdict)}${code === undefined ? '' : ` (${code})`}`
   const [only, ...others] = paths
   const isOne = only !== undefined && others.length === 0
-  const through = service === undefined ? '' : `, ${isOne ? 'endpoint' : 'endpoints'} of ${service}`
+  const leads = service !== undefined && paths.some(({ workload }) => workload !== undefined)
+  const through = !leads ? '' : `, ${isOne ? 'endpoint' : 'endpoints'} of ${service}`
   const policies = (authorization?.policies ?? []).flatMap((policy) => policyLines(policy, paint))
   if (!isOne) return [`  ${shown}${through}`, `      ${because}`, ...policies, ...pathTable(paths)]
   const share = only.share === 1 ? '' : `, ${percent(only.share)} of the connections`

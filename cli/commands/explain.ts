@@ -2,7 +2,7 @@
 // `--live` confirms it by asking the proxies at both ends.
 import { stringify } from 'yaml'
 import type { CommandModule } from 'yargs'
-import type { Explanation, LiveExplanation } from '../../core/model/explanation.ts'
+import type { Explanation, LiveExplanation, LiveReport } from '../../core/model/explanation.ts'
 import { type ApiClient, ApiError } from '../client.ts'
 import { explanationText } from '../explanation-text.ts'
 import { type ApiArguments, apiOptions, Failed, paint, print, UsageError, withClient } from '../session.ts'
@@ -55,7 +55,9 @@ export const explainCommand: CommandModule<object, Arguments> = {
 }
 
 async function run(client: ApiClient, argv: Arguments): Promise<void> {
-  const explanation = await ask(client, `/culvert/v1/explain?${queryOf(argv)}`)
+  const path = `/culvert/v1/explain?${queryOf(argv)}`
+  const first = await ask(client, path)
+  const explanation = 'live' in first ? { ...first, live: await confirmedBy(client, path, first.live) } : first
   if (argv.output === 'json') print(JSON.stringify(explanation, null, 2))
   else if (argv.output === 'yaml') print(stringify(explanation))
   else print(explanationText(explanation, paint()))
@@ -76,6 +78,37 @@ export function queryOf(
   for (const line of header) query.append('header', line)
   if (live) query.set('live', 'true')
   return query.toString()
+}
+
+/** Reports of hosts that are connected to other replicas, from these; as they were where a replica cannot be reached from here. */
+async function confirmedBy(
+  client: ApiClient,
+  path: string,
+  live: readonly LiveReport[],
+): Promise<readonly LiveReport[]> {
+  const others = new Map<string, Promise<readonly LiveReport[]>>()
+  for (const { api } of live) if (api !== undefined && !others.has(api)) others.set(api, reportsOf(client, api, path))
+  return await Promise.all(
+    live.map(async (report) => {
+      const theirs = report.api === undefined ? [] : await others.get(report.api)!
+      return theirs.find(({ host, failed }) => host === report.host && failed === undefined) ?? report
+    }),
+  )
+}
+
+async function reportsOf(client: ApiClient, api: string, path: string): Promise<readonly LiveReport[]> {
+  const server = URL.parse(api)
+  if (server?.protocol !== 'https:') return []
+  const other = client.at(server)
+  try {
+    const answer = await ask(other, path)
+    return 'live' in answer ? answer.live : []
+  } catch {
+    // the report says already where the host is connected
+    return []
+  } finally {
+    other.close()
+  }
 }
 
 async function ask(client: ApiClient, path: string): Promise<Explanation | LiveExplanation> {

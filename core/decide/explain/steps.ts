@@ -127,8 +127,8 @@ export function limitsStep({ establishTimeoutMs, connectTimeoutMs, maxEndpoints 
 export function layer7Step({ method, path, headers = {} }: ExplainQuestion): readonly ExplainStep[] {
   const said = [method, path, ...Object.keys(headers)].filter((part) => part !== undefined)
   if (said.length === 0) return []
-  const because = 'without a waypoint nobody reads requests: a policy about them fails closed'
-  return [{ what: 'layer 7', outcome: `${said.join(' ')} makes no difference`, because }]
+  const because = 'reading requests needs a waypoint, and none stands there: a policy about them fails closed'
+  return [{ what: 'layer 7', outcome: `${said.join(' ')}: not evaluated`, because }]
 }
 
 export function endpointStep(
