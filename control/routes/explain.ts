@@ -30,6 +30,8 @@ export interface ExplainDeps {
   readonly deltas: PublishedModel
   /** Asks the daemon of a host; rejects with a MeshError. */
   readonly ask: (host: string, question: ExplainQuestion, signal: AbortSignal) => Promise<LiveView>
+  /** URL of the API of the other replica that a host is connected to. */
+  readonly elsewhere?: (host: string) => string | undefined
 }
 
 export const explainPath = '/culvert/v1/explain'
@@ -123,7 +125,7 @@ function headersOf(url: URL): Readonly<Record<string, string>> | undefined {
 const maxHosts = 20
 
 async function withLive(
-  { ask }: ExplainDeps,
+  { ask, elsewhere }: ExplainDeps,
   explanation: Explanation,
   question: ExplainQuestion,
   signal: AbortSignal,
@@ -132,6 +134,10 @@ async function withLive(
   const live = await Promise.all(
     asked.map(async ([host, sides]): Promise<LiveReport> => {
       const base = { host, asked: [...sides] }
+      const api = elsewhere?.(host)
+      if (api !== undefined) {
+        return { ...base, api, failed: `it is connected to another replica: ask the one at ${api}`, differences: [] }
+      }
       try {
         const view = await ask(host, question, signal)
         return { ...base, ...reportOf(explanation, view, host, base.asked) }

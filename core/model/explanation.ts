@@ -157,6 +157,8 @@ export interface LiveReport {
   readonly asked: readonly ('source' | 'destination')[]
   /** Why there is no answer; then the rest is missing. */
   readonly failed?: string
+  /** The API of the replica that the host is connected to, where another one was asked. */
+  readonly api?: string
   readonly model?: LiveView['model']
   /** Versions behind the control plane. */
   readonly behind?: number
