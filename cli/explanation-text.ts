@@ -121,11 +121,12 @@ function percent(share: number): string {
 }
 
 function policyLines(policy: ExplainedPolicy, paint: Paint): readonly string[] {
-  const { policy: name, action, scope, dryRun, outcome, because, rules } = policy
+  const { policy: name, action, scope, dryRun, outcome, because, rules, notes = [] } = policy
   const decided = outcome === 'decided' || outcome === 'missing'
   const shown = decided ? paint(action === 'ALLOW' ? 'green' : 'red', name) : name
   return [
     `      ${action} ${shown}${dryRun ? ' (dry run)' : ''}, for the ${scope}: ${because}`,
+    ...notes.map((note) => `        ${paint('yellow', 'note:')} ${note}`),
     ...rules.map((rule) => `        rule ${rule.rule} ${rule.matches ? 'matches' : 'does not match'}: ${rule.because}`),
   ]
 }

@@ -33,8 +33,9 @@ export function destinationStep(text: string, destination: Destination, source: 
   const { kind, service, workload, addresses, port } = destination
   const what = 'destination'
   if (kind === 'name') {
-    const because =
-      'it is no name of the mesh: the resolver of the workload answers, and what it answers is not known here'
+    const { namespaceWithout } = destination
+    const none = namespaceWithout === undefined ? '' : `: namespace ${namespaceWithout} has no such service`
+    const because = `it is no name of the mesh${none}: the resolver of the workload answers, and what it answers is not known here`
     return { what, outcome: `${text} is a name outside the mesh`, because }
   }
   const shown = addresses.length === 0 ? 'nothing' : addresses.join(', ')
