@@ -70,14 +70,6 @@ t.test('status is stable JSON, and --check ends with 3 only where something is w
   t.match(await culvert(['status', '-o', 'wide']), { code: 0, out: /^REPLICA +API +FEED +BUILD +ROLE$/m })
 })
 
-t.test('explain --check ends with 3 where the connection would not come to be', async (t) => {
-  const words = ['explain', '10.9.9.9', 'a.shop:80']
-  t.match(await culvert(words), { code: 0, out: /^UNREACHABLE/ })
-  t.match(await culvert([...words, '--check']), { code: 3, out: /^UNREACHABLE/ })
-  t.match(await culvert(['explain', '10.9.9.9', '10.9.9.8:80', '--check']), { code: 0, out: /^NOT-CAPTURED/ })
-  t.match(await culvert(['explain', 'nobody', 'a.shop:80', '--check']), { code: 1, err: /no workload "nobody"/ })
-})
-
 t.test('kubeconfig --merge without a file adds the mesh to the file that kubectl uses', async (t) => {
   const file = join(t.testdir({}), 'kube', 'config')
   const merge = ['kubeconfig', '--state-dir', state, '--merge', '--name', 'mesh']
