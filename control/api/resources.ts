@@ -23,6 +23,7 @@ import { ApiError, alreadyExists, conflict, invalid, notFound } from './errors.t
 import { immutableProblems } from './immutable.ts'
 import { checked, keyFor, keyOf, type Preconditions, preconditionsOf, sameObject, warningsOf } from './input.ts'
 import { everything, type Predicate } from './selectors.ts'
+import { checkSize } from './size.ts'
 import { WriteLock } from './write-lock.ts'
 
 export interface ResourcesDeps {
@@ -33,6 +34,8 @@ export interface ResourcesDeps {
   readonly protectedNamespaces?: readonly string[]
   /** Kept up to date by whoever follows the store; without it, this process is the only one that writes. */
   readonly claims?: ClaimIndex
+  /** Tells what is likely a mistake, as warnings. */
+  readonly advise?: (object: MeshObject) => readonly string[]
   readonly now?: () => number
 }
 
@@ -139,6 +142,7 @@ export class Resources {
       const writer = updater(object.apiVersion, options, 'status')
       const updated = withOwners(object, { ...object, status }, undefined, this.#tracking(kind, writer))
       if (isSame(object, updated)) return object
+      checkSize(updated)
       if (options.dryRun === true) return atRevisionOf(object, updated)
       return (await this.#store.update(key, updated, revision)).object
     })
@@ -176,6 +180,7 @@ export class Resources {
       const { status, metadata } = applyConfiguration(object, config, { ...tracking, force: options.force })
       const updated = { ...object, metadata, status: options.checkStatus(status) }
       if (isSame(object, updated)) return object
+      checkSize(updated)
       if (options.dryRun === true) return atRevisionOf(object, updated)
       return (await this.#store.update(key, updated, revision)).object
     })
@@ -255,8 +260,9 @@ export class Resources {
     if ((await this.#store.get(key)) !== undefined) throw alreadyExists(kind, name)
     const born = this.#owned(kind, undefined, newObject(named, kind, this.#birth()), input, options, owned)
     const object = await this.#placed(kind, born, options)
-    const warnings = warningsOf(object)
+    const warnings = this.#warnings(object, options)
     if (options.dryRun === true) return { object, warnings }
+    checkSize(object)
     const stored = await this.#store.create(key, object)
     this.#claims.put(stored)
     return { object: stored.object, warnings }
@@ -275,7 +281,7 @@ export class Resources {
     const immutable = immutableProblems(old, updated)
     if (immutable.length > 0) throw invalid(kind, old.metadata.name, immutable)
     const object = await this.#placed(kind, updated, options)
-    const warnings = warningsOf(object)
+    const warnings = this.#warnings(object, options)
     if (isSame(old, object)) return { object: old, warnings }
     if (options.dryRun === true) return { object: atRevisionOf(old, object), warnings }
     const revision = Number(old.metadata.resourceVersion)
@@ -283,9 +289,15 @@ export class Resources {
       await this.#remove({ key: keyOf(kind, old), object: old, revision })
       return { object, warnings }
     }
+    checkSize(object)
     const stored = await this.#store.update(keyOf(kind, old), object, revision)
     this.#claims.put(stored)
     return { object: stored.object, warnings }
+  }
+
+  /** What has no effect, and to others than the mesh itself what is likely a mistake. */
+  #warnings(object: MeshObject, { manager }: WriteOptions): readonly string[] {
+    return [...warningsOf(object), ...(manager === undefined ? [] : (this.#deps.advise?.(object) ?? []))]
   }
 
   /** With the owners of its fields. */

@@ -176,6 +176,7 @@ export class Check {
   #presentFields(value: Readonly<Record<string, unknown>>, field: ObjectField, at: Path): Record<string, unknown> {
     const present: Record<string, unknown> = {}
     for (const [name, entry] of Object.entries(value)) {
+      if (this.problems.length >= maxProblems) return present
       const known = Object.hasOwn(field.fields, name) ? field.fields[name] : undefined
       if (known === undefined && field.open === true) continue
       const inner = known === undefined ? undefined : fieldAt(known, this.#options.version)

@@ -33,7 +33,7 @@ export function explain(
     steps: [
       sourceStep(question.source, source),
       destinationStep(question.destination, destination, source),
-      ...endpointStep(destination, paths, standby),
+      ...endpointStep(destination, paths, standby, source),
       ...pathSteps(paths),
       ...layer7Step(question),
       limitsStep(limits),
