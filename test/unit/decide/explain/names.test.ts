@@ -1,7 +1,7 @@
 // What `explain` makes of destinations that are no names of the mesh.
 import t from 'tap'
-import { explain } from '../../../core/decide/explain/explain.ts'
-import { snapshotOf, workload } from '../../helpers/model.ts'
+import { explain } from '../../../../core/decide/explain/explain.ts'
+import { snapshotOf, workload } from '../../../helpers/model.ts'
 
 const frontend = workload({ name: 'frontend-1', serviceAccount: 'frontend', addresses: ['10.0.0.9'] })
 const asked = (destination: string) => explain(snapshotOf(frontend), { source: 'shop/frontend-1', destination })
