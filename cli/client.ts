@@ -65,6 +65,11 @@ export class ApiClient {
     })
   }
 
+  /** The same caller at another server that has the same authority, such as another replica. */
+  at(server: URL): ApiClient {
+    return new ApiClient({ ...this.#connection, server }, this.#requestMs)
+  }
+
   get server(): string {
     return this.#connection.server.origin
   }

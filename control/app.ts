@@ -35,7 +35,7 @@ import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './ku
 import { Acknowledged } from './publish/acknowledged.ts'
 import { DeltaLog } from './publish/delta-log.ts'
 import { EncodedDeltas } from './publish/encoded.ts'
-import { StoreFollower } from './publish/follower.ts'
+import { MeshInventory } from './publish/mesh-inventory.ts'
 import { Publisher } from './publish/publisher.ts'
 import { ResolvedRefs } from './publish/resolved-refs.ts'
 import { StatusWriter } from './publish/status-writer.ts'
@@ -46,6 +46,7 @@ import { explainRoutes } from './routes/explain.ts'
 import { controlRoutes } from './routes.ts'
 import { openAuthority, openSecrets } from './secrets.ts'
 import { privateDirectory } from './state-files.ts'
+import { StoreFollower } from './store/follower.ts'
 import { openStore } from './store/open.ts'
 import { Tokens } from './tokens.ts'
 import { VipAllocator, vipRanges } from './vips.ts'
@@ -111,15 +112,17 @@ async function assemble(
   const record = (event: MeshEvent): void => events?.record(event)
   const vips = new VipAllocator({ store, exhausted: (service, message) => record(vipsExhausted(service, message)) })
   const allocate = vips.allocate.bind(vips)
+  const settings = settingsOf(config)
   const claims = new ClaimIndex(store)
-  const resources = new Resources({ store, allocate, claims, protectedNamespaces: seededNamespaces })
+  const inventory = new MeshInventory({ ...settings.mesh, rootNamespaces: settings.rootNamespaces })
+  const advise = inventory.advise.bind(inventory)
+  const resources = new Resources({ store, allocate, claims, advise, protectedNamespaces: seededNamespaces })
   await seedNamespaces(resources)
   events = new EventRecorder({ resources, kind: eventKind, instance: hostname(), log })
   opened.defer(() => events?.close())
   const collector = new GarbageCollector({ store, resources, log })
   opened.defer(() => collector.close())
   await openDirectory(config, resources, log, opened)
-  const settings = settingsOf(config)
   const deltas = new DeltaLog(epochOf(authority, settings, build))
   let replica: Replica | undefined
   const sessionOf = (host: string) => replica?.session(host)
@@ -127,7 +130,7 @@ async function assemble(
   const acknowledged = new Acknowledged({ entries, session: sessionOf, epoch: () => deltas.epoch })
   const status = new StatusWriter({
     resources,
-    references: new ResolvedRefs({ ...settings.mesh, rootNamespaces: settings.rootNamespaces }),
+    references: new ResolvedRefs(inventory.objects),
     hosts: () => acknowledged.hosts,
     leads: () => replica?.leads ?? false,
     isCompiled: (kind) => rules.some((rule) => rule.kind.kind === kind),
@@ -137,7 +140,7 @@ async function assemble(
   opened.defer(() => status.close())
   const publisher = new Publisher({ settings, log: deltas, status, logger: log })
   opened.defer(() => publisher.close())
-  const follower = new StoreFollower({ store, listeners: [claims, entries, publisher], log })
+  const follower = new StoreFollower({ store, listeners: [claims, inventory, entries, publisher], log })
   opened.defer(() => follower.close())
   follower.start()
   const hosts = new Hosts({
@@ -170,7 +173,10 @@ async function assemble(
       replicaOf: (host) => replica?.replicaOf(host),
       awaySince: (host) => presence.awaySince(host),
     }),
-    ...explainRoutes({ resources, deltas, ask: feed.explain.bind(feed) }),
+    ...explainRoutes({
+      ...{ resources, deltas, ask: feed.explain.bind(feed) },
+      elsewhere: (host) => (feed.sessions.has(host) ? undefined : replica?.apiOf(host)),
+    }),
   }
   const apiCertificate = await serverCertificate(authority, apiNames(config), log, opened)
   const api = await startApi({

@@ -1,9 +1,13 @@
 // What the compile step alone costs: everything at once, and one change, in a mesh of a given size. Runs in the bench's own process.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Compiler } from '../../control/compile/compiler.ts'
 import { keyOf } from '../../control/compile/conditions.ts'
 import { compileFormat } from '../../control/compile/settings.ts'
 import { place } from '../../control/placement.ts'
 import { formatObjectKey, type MeshObject } from '../../core/model/resource.ts'
+import { Snapshot } from '../../core/model/snapshot.ts'
+import type { CompiledResource } from '../../core/model/types.ts'
 import type { Sample } from '../results.ts'
 import { hostName, type MeshSize, namespaceNames, reportsOf, resourcesOf } from './mesh.ts'
 
@@ -43,7 +47,32 @@ export function compileCost(size: MeshSize): readonly Sample[] {
   return [
     { metric: 'compile-everything', value: first / 1000, unit: 'ms', better },
     { metric: 'compile-change', value: spent(started) / changes, unit: 'µs', better },
+    { metric: 'state-of-a-host', value: stateMib(JSON.stringify(compiler.resources)), unit: 'MiB', better },
   ]
+}
+
+/** What the whole mesh takes in the memory of an agent, and of each thread of a daemon. */
+function stateMib(text: string): number {
+  const collect = collector()
+  collect()
+  const before = process.memoryUsage().heapUsed
+  const snapshot = new Snapshot()
+  snapshot.apply({
+    epoch: 'bench',
+    version: 1,
+    full: true,
+    upserts: JSON.parse(text) as CompiledResource[],
+    removes: [],
+  })
+  collect()
+  const bytes = process.memoryUsage().heapUsed - before
+  // the snapshot must live until here
+  return snapshot.version === 1 ? bytes / 1024 / 1024 : Number.NaN
+}
+
+function collector(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
 }
 
 /** CPU time since then in microseconds: what else the machine does is not in it. */

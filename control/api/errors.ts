@@ -14,7 +14,7 @@ export interface StatusCause {
 export interface StatusDetails {
   readonly name?: string
   readonly group?: string
-  /** The plural resource name, as in Kubernetes. */
+  /** The plural resource name, as in Kubernetes; the kind's own name where the reason is Invalid. */
   readonly kind?: string
   readonly uid?: string
   readonly causes?: readonly StatusCause[]
@@ -146,6 +146,16 @@ const causeReasons: Readonly<Record<ProblemReason, string>> = {
   refused: 'FieldValueForbidden',
 }
 
+/** `Service` or `AuthorizationPolicy.security.istio.io`. */
+export function qualifiedKind(kind: Kind): string {
+  return kind.group === '' ? kind.kind : `${kind.kind}.${kind.group}`
+}
+
+/** Where something is invalid, Kubernetes names the kind and not the resource: `The Service "x" is invalid`. */
+export function invalidDetails(kind: Kind, name: string): StatusDetails {
+  return { ...detailsOf(kind, name), kind: kind.kind }
+}
+
 /** 422 with one cause per problem. */
 export function invalid(kind: Kind, named: unknown, problems: readonly Problem[]): ApiError {
   // what is invalid may be the name
@@ -156,8 +166,8 @@ export function invalid(kind: Kind, named: unknown, problems: readonly Problem[]
     field: path,
   }))
   const list = problems.map(formatProblem).join('; ')
-  const message = `${kind.kind}${kind.group === '' ? '' : `.${kind.group}`} "${name}" is invalid: ${list}`
-  return new ApiError('Invalid', message, { details: { ...detailsOf(kind, name), causes } })
+  const message = `${qualifiedKind(kind)} "${name}" is invalid: ${list}`
+  return new ApiError('Invalid', message, { details: { ...invalidDetails(kind, name), causes } })
 }
 
 const meshReasons: Partial<Record<ErrorCode, StatusReason>> = {

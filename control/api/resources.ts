@@ -34,6 +34,8 @@ export interface ResourcesDeps {
   readonly protectedNamespaces?: readonly string[]
   /** Kept up to date by whoever follows the store; without it, this process is the only one that writes. */
   readonly claims?: ClaimIndex
+  /** Tells what is likely a mistake, as warnings. */
+  readonly advise?: (object: MeshObject) => readonly string[]
   readonly now?: () => number
 }
 
@@ -258,7 +260,7 @@ export class Resources {
     if ((await this.#store.get(key)) !== undefined) throw alreadyExists(kind, name)
     const born = this.#owned(kind, undefined, newObject(named, kind, this.#birth()), input, options, owned)
     const object = await this.#placed(kind, born, options)
-    const warnings = warningsOf(object)
+    const warnings = this.#warnings(object, options)
     if (options.dryRun === true) return { object, warnings }
     checkSize(object)
     const stored = await this.#store.create(key, object)
@@ -279,7 +281,7 @@ export class Resources {
     const immutable = immutableProblems(old, updated)
     if (immutable.length > 0) throw invalid(kind, old.metadata.name, immutable)
     const object = await this.#placed(kind, updated, options)
-    const warnings = warningsOf(object)
+    const warnings = this.#warnings(object, options)
     if (isSame(old, object)) return { object: old, warnings }
     if (options.dryRun === true) return { object: atRevisionOf(old, object), warnings }
     const revision = Number(old.metadata.resourceVersion)
@@ -291,6 +293,11 @@ export class Resources {
     const stored = await this.#store.update(keyOf(kind, old), object, revision)
     this.#claims.put(stored)
     return { object: stored.object, warnings }
+  }
+
+  /** What has no effect, and to others than the mesh itself what is likely a mistake. */
+  #warnings(object: MeshObject, { manager }: WriteOptions): readonly string[] {
+    return [...warningsOf(object), ...(manager === undefined ? [] : (this.#deps.advise?.(object) ?? []))]
   }
 
   /** With the owners of its fields. */

@@ -1,7 +1,7 @@
 // Whether everything that an object names exists: the condition `ResolvedRefs`, computed by the rules of `culvert analyze` over the
-// live mesh. Fed with every object by the status writer.
+// live mesh. Asked by the status writer.
 import { findingsOf } from '../../core/analyze/analyze.ts'
-import { Inventory, type InventorySettings } from '../../core/analyze/inventory.ts'
+import type { Inventory } from '../../core/analyze/inventory.ts'
 import type { AnalysisCode } from '../../core/analyze/messages.ts'
 import { formatPath } from '../../core/model/problem.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
@@ -47,21 +47,14 @@ const named: ReadonlySet<string> = new Set([
 export class ResolvedRefs {
   readonly #inventory: Inventory
 
-  constructor(settings: Omit<InventorySettings, 'complete'>) {
-    this.#inventory = new Inventory({ ...settings, complete: true })
+  /** @param inventory the live mesh, kept by somebody else */
+  constructor(inventory: Inventory) {
+    this.#inventory = inventory
   }
 
-  /** @returns whether names of other objects may lead elsewhere now */
-  set(object: MeshObject): boolean {
-    if (!named.has(object.kind)) return false
-    this.#inventory.set(object)
-    return true
-  }
-
-  delete(object: MeshObject): boolean {
-    if (!named.has(object.kind)) return false
-    this.#inventory.delete(object)
-    return true
+  /** Whether names of other objects may lead elsewhere where this one came, changed or went. */
+  concerns({ kind }: MeshObject): boolean {
+    return named.has(kind)
   }
 
   /** Undefined for kinds that name nothing. */

@@ -117,16 +117,16 @@ export class StatusWriter {
       this.#known.delete(key)
       this.#due.delete(key)
       this.#waiting.delete(key)
-      return held !== undefined && references.delete(held.object)
+      return held !== undefined && references.concerns(held.object)
     }
     const { group, kind } = keyOf(object)
-    if (!hasConditions(kind, group)) return touched && references.set(object)
+    if (!hasConditions(kind, group)) return touched && references.concerns(object)
     const waits = touched && !isQuiet(kind) && (held !== undefined || !isProgrammed(object))
     const changed = waits ? { version, since: this.#now() } : { version: held?.version ?? 0, since: held?.since }
     this.#known.set(key, { object, conditions: conditions ?? held?.conditions ?? [], ...changed })
     this.#due.add(key)
     if (waits) this.#waiting.add(key)
-    return touched && references.set(object)
+    return touched && references.concerns(object)
   }
 
   #recheckReferences(): void {

@@ -70,6 +70,12 @@ export class Replica {
     return this.#connected(host)?.replica
   }
 
+  /** URL of the API of the replica that a host is connected to. */
+  apiOf(host: string): string | undefined {
+    const id = this.replicaOf(host)
+    return this.all.find((replica) => replica.id === id)?.api
+  }
+
   #connected(host: string): HostSession | undefined {
     if (this.#registry !== undefined) return this.#registry.session(host)
     const status = this.#options.sessions().get(host)

@@ -43,6 +43,8 @@ export interface ExplainedPolicy {
   /** `missing`: the workload names it, and it has not arrived. `matched`: it would decide, had another not decided before. */
   readonly outcome: 'decided' | 'matched' | 'not-matched' | 'missing'
   readonly because: string
+  /** What of the resource is not enforced as written, as its status says. */
+  readonly notes?: readonly string[]
   readonly rules: readonly ExplainedRule[]
 }
 
@@ -157,6 +159,8 @@ export interface LiveReport {
   readonly asked: readonly ('source' | 'destination')[]
   /** Why there is no answer; then the rest is missing. */
   readonly failed?: string
+  /** The API of the replica that the host is connected to, where another one was asked. */
+  readonly api?: string
   readonly model?: LiveView['model']
   /** Versions behind the control plane. */
   readonly behind?: number

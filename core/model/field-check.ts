@@ -71,8 +71,8 @@ export class Check {
   #string(value: unknown, field: StringField, at: Path): void {
     if (typeof value !== 'string') {
       const plain = typeof value === 'number' || typeof value === 'boolean'
-      // a duration of 5 is not mended by quotes
-      const hint = plain ? `; ${field.check?.(String(value)) ?? `write "${value}" in quotes`}` : ''
+      // a duration of 5 is not mended by quotes; a version 1.10 has become 1.1 before it is seen here
+      const hint = plain ? `; ${field.check?.(String(value)) ?? 'write it in quotes'}` : ''
       this.report(at, `must be a string, found ${describe(value)}${hint}`, 'type')
       return
     }

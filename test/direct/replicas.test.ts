@@ -1,7 +1,9 @@
 // Three control planes on three etcd members: whichever process dies, hosts go on at another one with what they have.
 import t from 'tap'
+import type { LiveExplanation } from '../../core/model/explanation.ts'
+import { report } from '../helpers/control-reports.ts'
 import { until } from '../helpers/control-world.ts'
-import { type ReplicaProcess, ReplicaWorld } from '../helpers/replica-world.ts'
+import { type ReplicaProcess, type ReplicatedHost, ReplicaWorld } from '../helpers/replica-world.ts'
 
 const hostCount = 12
 
@@ -26,6 +28,31 @@ t.test('three replicas on three etcd members', async (t) => {
       return hosts.filter((host) => host.connected).length === hostCount && hosts
     })
     t.equal(connected.length, hostCount)
+  })
+
+  await t.test('explain --live hears the daemons of all hosts, whichever replica they are connected to', async (t) => {
+    const placed = new Map<string, ReplicatedHost>()
+    for (const host of world.hosts) placed.set(await world.replicaOf(first, host), host)
+    t.equal(placed.size, 3, 'hosts are spread over the replicas')
+    const hosts = [...placed.values()].slice(0, 2) as [ReplicatedHost, ReplicatedHost]
+    for (const [index, { client, name }] of hosts.entries()) {
+      const one = { ...report(name, `orders-${index}`, `10.9.${index}.1`), serviceAccount: 'orders' }
+      client.report([one])
+    }
+    await until('both workloads everywhere', () =>
+      world.hosts.every(({ snapshot }) => [0, 1].every((index) => snapshot.workloadByAddress(`10.9.${index}.1`))),
+    )
+    for (const replica of world.replicas) {
+      const { code, stdout, stderr } = await replica.culvert(
+        ...['explain', 'shop/orders-0', '10.9.1.1:8080', '--live', '-o', 'json'],
+      )
+      t.equal(code, 0, stderr)
+      const { live } = JSON.parse(stdout) as LiveExplanation
+      t.match(
+        live.map(({ host, failed, differences }) => ({ host, failed, differences })),
+        hosts.map(({ name }) => ({ host: name, failed: undefined, differences: [] })),
+      )
+    }
   })
 
   const survive = (name: string, strike: () => Promise<() => Promise<void>>, leavesAgents = false): Promise<unknown> =>

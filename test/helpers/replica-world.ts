@@ -7,8 +7,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text as readText } from 'node:stream/consumers'
 import { joinMesh } from '../../agent/join.ts'
 import { nullLogger } from '../../core/base/log.ts'
+import { explain } from '../../core/decide/explain/explain.ts'
+import { viewOf } from '../../core/decide/explain/live.ts'
 import { FeedClient } from '../../core/feed/client.ts'
 import { Snapshot } from '../../core/model/snapshot.ts'
 import type { CompiledDelta } from '../../core/model/types.ts'
@@ -36,6 +39,20 @@ export class ReplicaProcess {
 
   get output(): string {
     return this.#output
+  }
+
+  /** Runs `culvert` with this replica as its control plane. */
+  async culvert(
+    ...words: readonly string[]
+  ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+    const options = ['--state-dir', this.stateDir]
+    const child = spawn(process.execPath, [main, ...words, ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const [stdout, stderr, [code]] = await Promise.all([
+      readText(child.stdout),
+      readText(child.stderr),
+      once(child, 'close'),
+    ])
+    return { code: code as number | null, stdout, stderr }
   }
 
   get running(): boolean {
@@ -109,6 +126,7 @@ export class ReplicatedHost {
         return epoch === '' ? undefined : { epoch, version, digest: this.snapshot.digest() }
       },
       digests: () => this.snapshot.digests(),
+      explain: async (question) => viewOf(explain(this.snapshot, question), new Map()),
       log: nullLogger(),
     })
     this.client.on('delta', (delta) => {
@@ -174,6 +192,15 @@ export class ReplicaWorld {
     }
     for (const { client, connected } of this.hosts) if (!connected) client.start()
     await until('all hosts have a state', () => this.hosts.every(({ deltas }) => deltas.length > 0))
+  }
+
+  /** The id of the replica that a host is connected to. */
+  async replicaOf(asked: ReplicaProcess, { name }: ReplicatedHost): Promise<string> {
+    return until(`the replica of ${name}`, async () => {
+      const { body } = await asked.call('GET', '/culvert/v1/status')
+      const hosts = body['hosts'] as readonly { readonly host: string; readonly replica?: string }[]
+      return hosts.find(({ host }) => host === name)?.replica
+    })
   }
 
   /** The replica that leads, as the others see it. */

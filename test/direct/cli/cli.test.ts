@@ -135,3 +135,21 @@ t.test('a caller without the token is refused, and another CA is not trusted', a
   t.teardown(() => distrustful.close())
   await t.rejects(distrustful.list(namespaceKind), { code: 'CONNECT_FAILED', message: /does not fit the CA/ })
 })
+
+t.test('explain answers in text, JSON and YAML, and its exit code says how it went', async (t) => {
+  const words = ['explain', '10.0.0.9', '10.0.0.7:8080']
+  t.match(await culvert(words), {
+    code: 0,
+    out: /^NOT-CAPTURED {2}10\.0\.0\.9 to 10\.0\.0\.7:8080[\s\S]*\n 1\. source: /,
+  })
+  const json = await culvert([...words, '-o', 'json', '--live', '--header', 'A: b', '--method', 'GET'])
+  t.match(JSON.parse(json.out), { verdict: 'not-captured', live: [] })
+  t.match(await culvert([...words, '-o', 'yaml']), { code: 0, out: /^verdict: not-captured$/m })
+  t.match(await culvert([...words, '--check']), { code: 0 })
+  t.match(await culvert(['explain', '10.0.0.9', '240.240.0.99:80', '--check']), { code: 3, out: /^UNREACHABLE/ })
+  t.match(await culvert(['explain', 'nobody', '10.0.0.7:8080']), { code: 1, err: /NotFound: no workload "nobody"/ })
+  t.match(await culvert(['explain', '10.0.0.9', '10.0.0.7']), { code: 1, err: /to which port of 10\.0\.0\.7\?/ })
+  t.match(await culvert(['explain', '10.0.0.9']), { code: 2 })
+  t.match(await culvert([...words, '--header', 'nothing']), { code: 2, err: /'Name: value'/ })
+  t.match(await culvert(['explain', '--help']), { code: 0, out: /Examples:[\s\S]*--live/ })
+})

@@ -70,6 +70,15 @@ t.test('status is stable JSON, and --check ends with 3 only where something is w
   t.match(await culvert(['status', '-o', 'wide']), { code: 0, out: /^REPLICA +API +FEED +BUILD +ROLE$/m })
 })
 
+t.test('kubeconfig --merge without a file adds the mesh to the file that kubectl uses', async (t) => {
+  const file = join(t.testdir({}), 'kube', 'config')
+  const merge = ['kubeconfig', '--state-dir', state, '--merge', '--name', 'mesh']
+  const merged = await culvert(merge, '', { KUBECONFIG: `${file}:/nowhere` })
+  t.match(merged, { code: 0, out: `${file} has the context "mesh" now, and it is the current one\n` })
+  t.match(await culvert(['context', 'list', '--kubeconfig', file, '-o', 'name']), { code: 0, out: 'mesh\n' })
+  t.match(await culvert(['get', 'ns', '--kubeconfig', file]), { code: 0, out: /shop/ })
+})
+
 t.test('a shell completes what the mesh has, and is told nothing where it does not answer', async (t) => {
   const complete = (...words: string[]) => culvert(['--get-yargs-completions', 'culvert', ...words])
   t.match(await complete('get', 'svc', '-n', 'shop', ''), { code: 0, out: 'a\nb\nc\n', err: '' })

@@ -2,6 +2,7 @@
 import t from 'tap'
 import { conditionsOf } from '../../../control/compile/conditions.ts'
 import { readObject } from '../../../control/compile/readable.ts'
+import { MeshInventory } from '../../../control/publish/mesh-inventory.ts'
 import { ResolvedRefs } from '../../../control/publish/resolved-refs.ts'
 import { controllerName, statusToWrite } from '../../../control/publish/status-shape.ts'
 import { Check } from '../../../core/model/field-check.ts'
@@ -13,7 +14,8 @@ import type { MeshObject } from '../../../core/model/resource.ts'
 import { exampleOf } from '../../helpers/objects-of-kind.ts'
 
 const now = '2026-06-01T00:00:00Z'
-const references = new ResolvedRefs({ trustDomain: 'td', rootNamespaces: [], serviceDomain: 'svc.cluster.local' })
+const inventory = new MeshInventory({ trustDomain: 'td', rootNamespaces: [], serviceDomain: 'svc.cluster.local' })
+const references = new ResolvedRefs(inventory.objects)
 
 function problemsOf(status: unknown, kind: Kind, version: string): readonly string[] {
   const check = new Check({ version, nulls: 'refused' })

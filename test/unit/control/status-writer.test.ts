@@ -1,6 +1,7 @@
 // What stands in an object's status, and when it is written.
 import t from 'tap'
 import type { ObjectStatus } from '../../../control/api/resources.ts'
+import { MeshInventory } from '../../../control/publish/mesh-inventory.ts'
 import { type HostVersion, programmedOf } from '../../../control/publish/programmed.ts'
 import { ResolvedRefs } from '../../../control/publish/resolved-refs.ts'
 import { controllerName, statusToWrite } from '../../../control/publish/status-shape.ts'
@@ -87,6 +88,7 @@ interface Written {
 function writer(change: Partial<StatusWriterOptions> = {}) {
   const written: Written[] = []
   const stored = new Map<string, MeshObject>()
+  const inventory = new MeshInventory({ trustDomain: 'td', rootNamespaces: [], serviceDomain: 'svc.cluster.local' })
   const status = new StatusWriter({
     resources: {
       modifyStatus: async (_, namespace, name, change) => {
@@ -99,7 +101,7 @@ function writer(change: Partial<StatusWriterOptions> = {}) {
         return updated
       },
     },
-    references: new ResolvedRefs({ trustDomain: 'td', rootNamespaces: [], serviceDomain: 'svc.cluster.local' }),
+    references: new ResolvedRefs(inventory.objects),
     hosts: () => [],
     leads: () => true,
     isCompiled: (kind) => kind !== 'VirtualService',
@@ -109,11 +111,12 @@ function writer(change: Partial<StatusWriterOptions> = {}) {
   })
   const outcome = (object: MeshObject, touched = true): ObjectOutcome => {
     stored.set(`${object.metadata.namespace}/${object.metadata.name}`, object)
+    inventory.objects.set(object)
     return { key: `${object.kind} ${object.metadata.name}`, object, touched, conditions: [accepted] }
   }
   const conditionOf = (name: string, type: string) =>
     stored.get(`shop/${name}`)?.status?.conditions?.find((condition) => condition.type === type)
-  return { status, written, outcome, conditionOf }
+  return { status, written, outcome, conditionOf, inventory }
 }
 
 t.test('a policy is programmed with the last acknowledgement, and says whom it waits for meanwhile', async (t) => {
@@ -164,12 +167,14 @@ t.test('references are told, and resolve when what they name appears', async (t)
     metadata: { name: 'v', namespace: 'shop' },
     spec: { hosts: ['orders'], http: [{ route: [{ destination: { host: 'orders' } }] }] },
   }
-  const { status, outcome, conditionOf } = writer()
+  const { status, outcome, conditionOf, inventory } = writer()
   status.compiled(1, [outcome(rule)])
   await until('not resolved', () => conditionOf('v', 'ResolvedRefs')?.reason === 'BackendNotFound')
   t.match(conditionOf('v', 'Programmed'), { status: 'False', reason: 'NotEnforced' })
-  status.compiled(2, [outcome(service('orders', { ports: [{ port: 80 }] }))])
+  const orders = service('orders', { ports: [{ port: 80 }] })
+  status.compiled(2, [outcome(orders)])
   await until('resolved', () => conditionOf('v', 'ResolvedRefs')?.status === 'True')
+  inventory.objects.delete(orders)
   status.compiled(3, [{ key: 'Service orders', object: undefined, touched: true }])
   await until('broken again', () => conditionOf('v', 'ResolvedRefs')?.status === 'False')
   await status.close()

@@ -3,7 +3,7 @@
 import { backoff, sleep } from '../../core/base/deadline.ts'
 import type { Logger } from '../../core/base/log.ts'
 import { formatObjectKey } from '../../core/model/resource.ts'
-import type { Store, StoredObject, StoreEvent } from '../store/store.ts'
+import type { Store, StoredObject, StoreEvent } from './store.ts'
 
 export interface StoreListener {
   /** Everything at a revision: at first, and wherever changes may have been missed. By formatObjectKey. */
