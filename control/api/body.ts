@@ -12,16 +12,50 @@ export const maxBodyBytes = 3 * 1024 * 1024
 /** Reading YAML takes ten times as long as JSON and a hundred times its size in memory; kubectl sends JSON whatever its files are. */
 export const maxYamlBytes = 512 * 1024
 
+/** Of all requests that are being answered: thousands of clients that send slowly must not fill the memory. */
+const maxHeldBytes = 128 * 1024 * 1024
+
+/** Takes bytes from what all bodies together may hold; throws TooManyRequests. */
+export type Reserve = (bytes: number) => void
+
+/** The bytes of all bodies that are held at once. handler.ts has one, and opens it for each request. */
+export class HeldBodies {
+  #held = 0
+  readonly #most: number
+
+  constructor(most = maxHeldBytes) {
+    this.#most = most
+  }
+
+  open(): { readonly reserve: Reserve; release(): void } {
+    let own = 0
+    return {
+      reserve: (bytes) => {
+        if (this.#held + bytes > this.#most) {
+          const details = { retryAfterSeconds: 1 }
+          throw new ApiError('TooManyRequests', 'too many requests, please try again later', { details })
+        }
+        this.#held += bytes
+        own += bytes
+      },
+      release: () => {
+        this.#held -= own
+        own = 0
+      },
+    }
+  }
+}
+
 /** What is thrown away behind a refused request, so that the client reads the answer instead of a broken pipe. */
 const maxDiscardedBytes = 64 * 1024 * 1024
 const maxDiscardMs = 5000
 
 /** The whole body as text; empty where there is none. Throws RequestEntityTooLarge, UnsupportedMediaType, BadRequest. */
-export async function readText(request: IncomingMessage): Promise<string> {
-  return decodeUtf8(await readBody(request))
+async function readText(request: IncomingMessage, reserve: Reserve): Promise<string> {
+  return decodeUtf8(await readBody(request, reserve))
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
+async function readBody(request: IncomingMessage, reserve: Reserve): Promise<Buffer> {
   const encoding = request.headers['content-encoding']
   if (encoding !== undefined && encoding !== 'identity') {
     throw new ApiError(
@@ -30,10 +64,10 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
     )
   }
   if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge()
-  return readBytes(request)
+  return readBytes(request, reserve)
 }
 
-async function readBytes(request: IncomingMessage): Promise<Buffer> {
+async function readBytes(request: IncomingMessage, reserve: Reserve): Promise<Buffer> {
   const pieces: Buffer[] = []
   let size = 0
   try {
@@ -41,6 +75,7 @@ async function readBytes(request: IncomingMessage): Promise<Buffer> {
     for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += piece.length
       if (size > maxBodyBytes) throw tooLarge()
+      reserve(piece.length)
       pieces.push(piece)
     }
   } catch (cause: unknown) {
@@ -102,22 +137,22 @@ const jsonTypes = [
 const yamlTypes = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml', 'application/apply-patch+yaml']
 
 /** The body by its content type. Throws RequestEntityTooLarge, UnsupportedMediaType, BadRequest. */
-export async function readDocument(request: IncomingMessage): Promise<BodyDocument> {
+export async function readDocument(request: IncomingMessage, reserve: Reserve): Promise<BodyDocument> {
   const type = mediaType(request)
   if (type === protobufType) {
-    const body = await readBody(request)
+    const body = await readBody(request, reserve)
     return { value: body.length === 0 ? undefined : decodeProtobuf(body), duplicates: [] }
   }
   const known = jsonTypes.includes(type) || yamlTypes.includes(type)
   if (!known) throw new ApiError('UnsupportedMediaType', `content type "${type}" is not supported: send JSON or YAML`)
-  const text = await readText(request)
+  const text = await readText(request, reserve)
   if (text.trim() === '') return { value: undefined, duplicates: [] }
   return yamlTypes.includes(type) ? parseYaml(text) : parseJson(text)
 }
 
 /** The value in the body, for what has no use for duplicate keys. */
-export async function readValue(request: IncomingMessage): Promise<unknown> {
-  const { value, duplicates } = await readDocument(request)
+export async function readValue(request: IncomingMessage, reserve: Reserve): Promise<unknown> {
+  const { value, duplicates } = await readDocument(request, reserve)
   refuseDuplicates(duplicates)
   return value
 }

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from '../../core/base/log.ts'
 import type { Store } from '../store/store.ts'
 import { writeAnswer } from './answer.ts'
-import { discardRest, readDocument, readValue } from './body.ts'
+import { discardRest, HeldBodies, readDocument, readValue } from './body.ts'
 import { versionOf } from './discovery.ts'
 import { ApiError, asApiError } from './errors.ts'
 import { answerHealth, type HealthChecks, healthChecks } from './health.ts'
@@ -37,6 +37,7 @@ export class ApiHandler {
   readonly #deps: HandlerDeps
   readonly #openApi: OpenApiDocuments
   readonly #health: HealthChecks
+  readonly #bodies = new HeldBodies()
 
   constructor(deps: HandlerDeps) {
     this.#deps = deps
@@ -63,7 +64,9 @@ export class ApiHandler {
     const caller = await this.#deps.authenticate(request)
     if (caller === undefined)
       throw new ApiError('Unauthorized', 'a bearer token is needed: `culvert kubeconfig` prints a kubeconfig with one')
-    const read = { body: () => readValue(request), document: () => readDocument(request) }
+    const { reserve, release } = this.#bodies.open()
+    response.once('close', release)
+    const read = { body: () => readValue(request, reserve), document: () => readDocument(request, reserve) }
     const asked: ApiRequest = { request, url, caller, ...read, signal }
     const review = reviewOf(url.pathname)
     // whoever may read may ask what else

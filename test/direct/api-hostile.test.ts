@@ -1,6 +1,6 @@
 // Requests that are made to cost much: each is refused in bounded work, and nothing of it is stored.
 import t from 'tap'
-import { maxYamlBytes } from '../../control/api/body.ts'
+import { HeldBodies, maxYamlBytes } from '../../control/api/body.ts'
 import { maxObjectBytes } from '../../control/api/size.ts'
 import { apiWorld, isStatus, service, services } from '../helpers/api-world.ts'
 
@@ -108,5 +108,24 @@ t.test('owners that no client could read are not stored', async (t) => {
     const answer = await call('PUT', web, { body: { ...body, metadata } })
     t.equal(answer.status, 200)
     t.same(answer.body.metadata?.['managedFields'], body.metadata?.['managedFields'])
+  }
+})
+
+t.test('bodies hold a bounded amount of memory together, and give it back', async (t) => {
+  const bodies = new HeldBodies(100)
+  const [a, b] = [bodies.open(), bodies.open()]
+  a.reserve(60)
+  b.reserve(40)
+  t.throws(() => b.reserve(1), { code: 'LIMIT_REACHED', message: /try again later/ })
+  a.release()
+  a.release()
+  b.reserve(60)
+  t.throws(() => a.reserve(1), { code: 'LIMIT_REACHED' })
+  const { call } = await apiWorld(t)
+  const data = { a: 'x'.repeat(1_000_000) }
+  for (let turn = 0; turn < 150; turn += 1) {
+    const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c' }, data }
+    const answer = await call('PUT', '/api/v1/namespaces/shop/configmaps/c', { body })
+    if (answer.status !== 404) return t.fail(`turn ${turn} ended with ${answer.status}`)
   }
 })

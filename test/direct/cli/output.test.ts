@@ -40,6 +40,16 @@ t.test('a list is narrowed by fields, ordered, and printed without headers or fo
   t.match(both.out, /^service\/a .*\n[\s\S]*\n\nNAME +STATUS.*\n[\s\S]*^namespace\/shop /m)
 })
 
+t.test('what the server warns of is told once, on stderr', async (t) => {
+  const rule = (name: string, app: string) =>
+    'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n' +
+    `metadata: {name: ${name}}\nspec: {selector: {matchLabels: {app: ${app}}}, rules: [{}]}\n`
+  const { code, err } = await culvert(['apply', '-f', '-'], [rule('one', 'x'), rule('two', 'x')].join('---\n'))
+  t.equal(code, 0)
+  const warnings = err.split('\n').filter((line) => line.startsWith('Warning: spec.selector'))
+  t.equal(warnings.length, 1, err)
+})
+
 t.test('a dry run at the server changes nothing, and tells what would become of it', async (t) => {
   const folder = join(state, 'tree')
   mkdirSync(join(folder, 'below'), { recursive: true })
