@@ -63,6 +63,25 @@ const callers: Rule = (context) => {
   }
 }
 
+/** Methods are upper-case, and a path begins with a slash: a match that says otherwise takes no request. */
+const requests: Rule = ({ object, report }) => {
+  for (const { value: route, at } of items(specOf(object)['http'], ['spec', 'http'])) {
+    for (const { value, at: matchAt } of items(route['match'], [...at, 'match'])) {
+      const method = text(fields(value['method'])['exact'])
+      if (method !== undefined && /[a-z]/.test(method)) {
+        const message = `"${method}" matches no request: methods are upper-case`
+        report('PathNeverMatches', [...matchAt, 'method', 'exact'], message, `write "${method.toUpperCase()}"`)
+      }
+      for (const how of ['exact', 'prefix']) {
+        const path = text(fields(value['uri'])[how])
+        if (path === undefined || /^[/*]/.test(path) || path === '') continue
+        const message = `"${path}" matches no request: a path begins with /`
+        report('PathNeverMatches', [...matchAt, 'uri', how], message, `write "/${path}"`)
+      }
+    }
+  }
+}
+
 function checkWeights({ report }: RuleContext, split: readonly { readonly value: Fields }[], at: Path): void {
   if (split.length < 2) return
   const weights = split.map(({ value }) => number(value['weight']) ?? 0)
@@ -190,6 +209,7 @@ export const virtualServiceRules: readonly Rule[] = [
   gateways,
   destinations,
   callers,
+  requests,
   reachable,
   timeouts,
   sameHost,

@@ -55,7 +55,10 @@ export function locateSource(snapshot: Snapshot, { source: text, namespace }: Ex
     return { workload, addresses: [address], capture: captureOf(workload) }
   }
   const workload = workloadNamed(snapshot, text, namespace)
-  if (workload === undefined) throw unknown(`no workload "${text}"`, text, workloadNames(snapshot))
+  if (workload === undefined) {
+    const separator = text.includes('/') ? '/' : '.'
+    throw unknown(`no workload "${text}"`, text, workloadNames(snapshot, separator))
+  }
   return { workload, addresses: workload.addresses, capture: captureOf(workload) }
 }
 

@@ -21,3 +21,10 @@ t.test('a name outside the mesh is nothing else', async (t) => {
 t.test('a complete name of the mesh that is not there is not found', async (t) => {
   t.throws(() => asked('payments.shop.svc.cluster.local:80'), { code: 'RESOURCE_NOT_FOUND' })
 })
+
+t.test('a misspelt source is told the name that is near, written the same way', async (t) => {
+  const from = (source: string) => explain(snapshotOf(frontend), { source, destination: 'shop/frontend-1:80' })
+  t.throws(() => from('frontned-1.shop'), { message: /did you mean "frontend-1\.shop"/ })
+  t.throws(() => from('shop/frontned-1'), { message: /did you mean "shop\/frontend-1"/ })
+  t.throws(() => from('frontned-1'), { message: /did you mean "frontend-1\.shop"/ })
+})
