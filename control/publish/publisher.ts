@@ -93,6 +93,11 @@ export class Publisher implements StoreListener {
     this.#took(change, [key], this.#options.log.update(change, stored.revision))
   }
 
+  progress(revision: number): void {
+    this.#options.log.update({ upserts: [], removes: [] }, revision)
+    for (const wake of this.#waiting) wake()
+  }
+
   async close(): Promise<void> {
     this.#stop.abort()
     clearTimeout(this.#timer)

@@ -10,6 +10,8 @@ export interface StoreListener {
   reset(objects: ReadonlyMap<string, StoredObject>, revision: number): void
   /** One change. `key`: formatObjectKey of the object. */
   changed(key: string, event: StoreEvent): void
+  /** All changes up to this revision have come. */
+  progress?(revision: number): void
 }
 
 export interface FollowerOptions {
@@ -68,7 +70,10 @@ export class StoreFollower {
     const { items, revision } = await store.list({})
     this.#reset(items, revision)
     let sliceEnds = performance.now() + sliceMs
-    for await (const event of store.watch({}, revision, signal)) {
+    const onProgress = (reached: number): void => {
+      for (const listener of this.#options.listeners) listener.progress?.(reached)
+    }
+    for await (const event of store.watch({}, revision, signal, onProgress)) {
       this.#apply(event)
       if (performance.now() < sliceEnds) continue
       await new Promise<void>((resolve) => setImmediate(resolve))
