@@ -47,8 +47,13 @@ export async function meshLab(options: MeshLabOptions): Promise<MeshLab> {
     ...(options.environment === undefined ? {} : { environment: options.environment }),
   }
   const world = new MeshLab(await upLab(up))
-  await world.converge()
-  return world
+  try {
+    await world.converge()
+    return world
+  } catch (error: unknown) {
+    await world.close()
+    throw error
+  }
 }
 
 export class MeshLab extends NetnsWorld {
