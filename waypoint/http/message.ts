@@ -3,8 +3,8 @@
 // nothing in that a writer could not send.
 import { HttpError } from './error.ts'
 
-/** RFC 9110 5.6.2, in lower case: the one spelling that HTTP/2 knows. */
-const namePattern = /^[!#$%&'*+.^_`|~0-9a-z-]+$/
+/** RFC 9110 5.6.2. Asked before the name is put in lower case: that makes an ASCII `k` of U+212A. */
+const namePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /** RFC 9110 5.5: no control character but HTAB, each character one byte. */
 const badValue = /[^\t\x20-\x7e\x80-\xff]/
 
@@ -104,8 +104,8 @@ export class Headers {
 
 /** A character beyond 255 would lose its upper half on the way out: U+010A becomes LF. */
 function sendable(name: string, value: string): readonly [string, string] {
+  if (!namePattern.test(name)) throw new HttpError(500, 'unsendable', `${JSON.stringify(name)} is no name of a field`)
   const lower = name.toLowerCase()
-  if (!namePattern.test(lower)) throw new HttpError(500, 'unsendable', `${JSON.stringify(name)} is no name of a field`)
   if (badValue.test(value))
     throw new HttpError(500, 'unsendable', `the value of ${lower} has a character that cannot be sent`)
   return [lower, trimmed(value)]
