@@ -6,7 +6,7 @@ export interface RequestHazard {
   readonly input: string
   /** `status code` of the error, or the events of what is let through. */
   readonly outcome: string | readonly string[]
-  /** Node's parser refuses it, too. False: ours is the stricter one, or both let it through. */
+  /** Node's server refuses it, too (with room for 64 KiB of head). False: ours is the stricter one, or both let it through. */
   readonly nodeRefuses: boolean
 }
 
@@ -109,7 +109,7 @@ const lines: readonly RequestHazard[] = [
   stricter('an empty line first', `\r\n${get('')}`, '400 method'),
   stricter('2,500 fields', get(manyFields(2_500)), '431 too-many-fields'),
   stricter('101 fields', get(manyFields(100)), '431 too-many-fields'),
-  refused('16 KiB of fields', get(`X-A: ${'a'.repeat(16_384)}\r\n`), '431 head-too-large'),
+  stricter('16 KiB of fields', get(`X-A: ${'a'.repeat(16_384)}\r\n`), '431 head-too-large'),
   stricter('a target of 9 KiB', get('', `/${'a'.repeat(9_000)}`), '414 target-too-long'),
   stricter('Authorization twice', get('Authorization: a\r\nAuthorization: b\r\n'), '400 field-repeated'),
   stricter(
@@ -141,7 +141,6 @@ const chunking: readonly RequestHazard[] = (
     ['an extension with LF', '2;a=b\nab\r\n0\r\n\r\n', '400 chunk'],
     ['an extension with CR', '2;a\rb\r\nab\r\n0\r\n\r\n', '400 chunk'],
     ['an extension with NUL', '2;a\0\r\nab\r\n0\r\n\r\n', '400 chunk'],
-    ['an extension without a name', '2;=b\r\nab\r\n0\r\n\r\n', '400 chunk'],
   ] as const
 ).map(([name, body, outcome]) => refused(`chunks: ${name}`, chunks(body), outcome))
 
@@ -159,9 +158,10 @@ const chunkBodies: readonly RequestHazard[] = [
     outcome: [chunkedHead, 'data ab', 'error 400 chunk'],
   },
   passed('chunks: an extension is dropped', chunks('2;a=b;c="d;e"\r\nab\r\n0\r\n\r\n'), chunkedHead, 'data ab', 'end'),
+  stricter('chunks: an extension without a name', chunks('2;=b\r\nab\r\n0\r\n\r\n'), '400 chunk'),
   stricter('chunks: a long extension', chunks(`2;a=${'b'.repeat(300)}\r\nab\r\n0\r\n\r\n`), '413 chunk'),
   refused('trailers: Content-Length', chunks('0\r\nContent-Length: 3\r\n\r\n'), '400 trailer'),
-  stricter('trailers: Transfer-Encoding', chunks('0\r\nTransfer-Encoding: chunked\r\n\r\n'), '400 trailer'),
+  refused('trailers: Transfer-Encoding', chunks('0\r\nTransfer-Encoding: chunked\r\n\r\n'), '400 trailer'),
   stricter('trailers: Host', chunks('0\r\nHost: y\r\n\r\n'), '400 trailer'),
   stricter('trailers: Authorization', chunks('0\r\nAuthorization: y\r\n\r\n'), '400 trailer'),
   stricter('trailers: X_Forwarded_For', chunks('0\r\nX_Forwarded_For: y\r\n\r\n'), '400 trailer'),
@@ -207,12 +207,12 @@ const targets: readonly RequestHazard[] = [
   stricter('an absolute target with another scheme', get('', 'https://evil/'), '400 target'),
   stricter('an absolute target with user information', get('', 'http://u@evil/'), '400 target'),
   stricter('an absolute target and two Hosts', get('Host: y\r\n', 'http://evil/'), '400 host'),
-  refused('an absolute target without a host', get('', 'http:///a'), '400 target'),
+  stricter('an absolute target without a host', get('', 'http:///a'), '400 target'),
   stricter('a fragment', get('', '/a#b'), '400 target'),
   stricter('GET *', get('', '*'), '400 target'),
   passed('OPTIONS *', `OPTIONS * HTTP/1.1\r\n${host}\r\n`, 'OPTIONS http://x * 1.1 [] none', 'end'),
   refused('a target that is neither', get('', 'a/b'), '400 target'),
-  stricter('obs-text in the target', get('', '/\xe9'), '400 target'),
+  refused('obs-text in the target', get('', '/\xe9'), '400 target'),
   refused('NUL in the target', get('', '/\0'), '400 target'),
   refused('a tab in the request line', `GET\t/ HTTP/1.1\r\n${host}\r\n`, '400 method'),
   stricter('two spaces before the target', `GET  / HTTP/1.1\r\n${host}\r\n`, '400 target'),
