@@ -42,8 +42,6 @@ const server = http.createServer({
   keepAliveTimeout: 0,
   requestTimeout: 0,
   headersTimeout: 0,
-  // We take off whatever asks for another protocol than WebSocket.
-  shouldUpgradeCallback: () => false,
 })
 server.maxHeadersCount = 0
 function serve(request: http.IncomingMessage, response: http.ServerResponse): void {
@@ -125,6 +123,8 @@ function difference(ours: Outcome, node: Outcome): string {
     if (!samePath(our.target, their.target)) return `${our.target} is ${their.target} to Node`
     const [one, other] = [JSON.stringify({ ...our, target: '' }), JSON.stringify({ ...their, target: '' })]
     if (one !== other) return `${one}\nis to Node\n${other}`
+    // Node reads nothing behind a request that asks for an upgrade, whichever; we take off all but WebSocket's.
+    if (our.fields.includes('upgrade')) break
   }
   return ''
 }
