@@ -12,10 +12,6 @@ const colon = 58
 /** Returned by scanners: all bytes so far are right, but the end is not there yet. */
 export const incomplete = -1
 
-/** Byte → 1 where a value may have it: HTAB, printable ASCII, and obs-text, which is passed on as it is (RFC 9110 5.5). */
-const valueBytes = new Uint8Array(256).fill(1, 0x80).fill(1, 0x20, 0x7f)
-valueBytes[tab] = 1
-
 const stride = 5
 
 /**
@@ -44,10 +40,16 @@ function wrongByte(byte: number): HttpError {
   return new HttpError(400, 'field-value', `a line has the byte 0x${byte.toString(16)}`)
 }
 
-/** Index of the first byte from `at` on that no value may have, or `end`. */
+/**
+ * Index of the first byte from `at` on that no value may have, or `end`. A value has HTAB, printable ASCII, and obs-text, which is
+ * passed on as it is (RFC 9110 5.5).
+ */
 export function endOfText(bytes: Uint8Array, at: number, end: number): number {
   let next = at
-  while (next < end && valueBytes[bytes[next]!] === 1) next += 1
+  for (; next < end; next += 1) {
+    const byte = bytes[next]!
+    if (byte < space ? byte !== tab : byte === 127) break
+  }
   return next
 }
 
@@ -84,7 +86,7 @@ function scanField(bytes: Uint8Array, from: number, end: number, slot: number): 
   at += 1
   while (at < end && (bytes[at] === space || bytes[at] === tab)) at += 1
   const valueStart = at
-  while (at < end && valueBytes[bytes[at]!] === 1) at += 1
+  at = endOfText(bytes, at, end)
   const next = afterLineEnd(bytes, at, end)
   if (next === incomplete) return incomplete
   while (at > valueStart && (bytes[at - 1] === space || bytes[at - 1] === tab)) at -= 1
