@@ -142,17 +142,10 @@ export function buildRequest(bytes: Buffer, from: number, end: number, rules: Re
 
 type Aimed = { -readonly [K in keyof Http1Request]: Http1Request[K] }
 
-/** The Host of the connection's last request: checking it again would find the same. */
-let lastHost = ''
-
 function checkHost(host: string | undefined, version: 0 | 1): void {
   if (host === undefined) {
     if (version === 1) throw new HttpError(400, 'host', 'no Host')
-    return
-  }
-  if (host === lastHost && host !== '') return
-  if (!isAuthority(host)) throw new HttpError(400, 'host', 'Host is no authority')
-  lastHost = host
+  } else if (!isAuthority(host)) throw new HttpError(400, 'host', 'Host is no authority')
 }
 
 function framingOf(found: Collected): Framing {
