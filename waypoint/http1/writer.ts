@@ -1,6 +1,6 @@
 // Writes messages for one connection, in either role, out of what layers left of them. Strings and small pieces of bodies are joined,
 // so that a head with its body is one buffer and one write; large pieces go as they are. The framing decides what stands on the wire:
-// never both kinds of length, never two Hosts, never a byte that ends a line early.
+// never both kinds of length, never two Hosts, never a byte that ends a line early. Names go out in lower case, as HTTP/2 has them.
 import { STATUS_CODES } from 'node:http'
 import { HttpError } from '../http/error.ts'
 import type { Headers, RequestHead, ResponseHead } from '../http/message.ts'
