@@ -79,10 +79,11 @@ export class RoutedWorld {
     return decision.kind === 'respond' ? String(decision.status) : decision.kind
   }
 
-  /** `Type=Status Reason` of the findings about an object, by its name. */
+  /** `Type=Status Reason` of the findings about an object, by its name; sorted. */
   said(name: string): readonly string[] {
     return this.compiled.findings
       .filter(({ object }) => object.endsWith(`/${name}`))
       .map(({ finding: { type, status, reason } }) => `${type}=${status} ${reason}`)
+      .sort()
   }
 }
