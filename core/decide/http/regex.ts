@@ -111,7 +111,8 @@ class Reader {
     this.#at += 1
     if (character === '.') return plain(this.#dotAll ? '[\\s\\S]' : '[^\\n]')
     if (character === '^' || character === '$') return plain(character)
-    if ('*+?'.includes(character)) throw new Error(`nothing to repeat before "${character}"`)
+    if (/^[*+?]|^\{\d+(?:,\d*)?\}/.test(this.#source.slice(this.#at - 1)))
+      throw new Error(`nothing to repeat before "${character}"`)
     return plain(this.#literal(character))
   }
 

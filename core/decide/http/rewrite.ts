@@ -32,7 +32,7 @@ export function compileRewrite(rewrite: PathRewrite, matched: PathMatch | undefi
 function replacePrefix(path: string, length: number, replacement: string): string {
   const rest = path.slice(length)
   const base = withoutFinalSlash(replacement)
-  if (rest === '') return replacement === '' ? '/' : withLeadingSlash(replacement)
+  if (rest === '') return withLeadingSlash(replacement)
   return withLeadingSlash(`${base}${withLeadingSlash(rest)}`)
 }
 

@@ -89,6 +89,10 @@ t.test(
     ])
     t.equal(world.goal({ path: '/good' }), 'echo-v1')
     t.equal(world.goal({ path: '/x' }), '404')
+    t.same(
+      world.table()?.everyone?.routes.map(({ matches }) => matches.length),
+      [1],
+    )
     t.same(world.said('r'), [
       'Accepted=True Accepted',
       'PartiallyInvalid=True UnsupportedValue',
@@ -110,18 +114,19 @@ t.test('of several matches for one header the first counts', (t) => {
 })
 
 t.test('GRPCRoute comes before HTTPRoute on the same port, which is told; on other ports both hold', (t) => {
+  const older = { creationTimestamp: '2020-01-01T00:00:00Z' }
   const port = (number: number): object => ({
     parentRefs: [{ group: '', kind: 'Service', name: 'echo', port: number }],
   })
   const all = new RoutedWorld([
-    httpRoute('h', [toV1]),
+    httpRoute('h', [toV1], {}, older),
     grpcRoute('g', [{ backendRefs: [backend('echo-v2')] }], port(80)),
   ])
   t.equal(all.goal(), 'echo-v2')
   t.equal(all.goal({ port: 8080 }), 'echo-v1')
   t.same(all.said('h'), ['Accepted=True Accepted'])
   const one = new RoutedWorld([
-    httpRoute('h', [toV1], port(80)),
+    httpRoute('h', [toV1], port(80), older),
     grpcRoute('g', [{ backendRefs: [backend('echo-v2')] }]),
   ])
   t.same(one.said('h'), ['Accepted=False Conflicted'])

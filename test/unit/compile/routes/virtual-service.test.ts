@@ -161,6 +161,13 @@ t.test('subsets come from the DestinationRule of the route, of the service, of t
   }
   const hidden = destinationRule('dr', { host: 'echo-v1', subsets, exportTo: ['other'] })
   t.equal(world(vs, hidden).goal(), '503')
+  const wide = destinationRule('a', {
+    host: '*.shop.svc.cluster.local',
+    subsets: [{ name: 's', labels: { wide: 'yes' } }],
+  })
+  t.match(world(vs, wide, destinationRule('b', { host: 'echo-v1', subsets })).decide(), {
+    destination: { backend: { subset: { labels: { version: 'v1' } } } },
+  })
   t.match(world(vs, destinationRule('dr', { host: 'echo-v1', subsets })).decide(), {
     destination: { backend: { subset: { name: 's', labels: { version: 'v1' } } } },
   })
@@ -301,6 +308,9 @@ t.test("a delegate's rules stand in the root's, within its matches, and inherit 
   t.equal(found.goal({ path: '/shop/b' }), 'echo-v2')
   t.equal(found.goal({ path: '/other', headers: { x: '1' } }), 'echo-v2')
   t.ok(found.said('root').includes('ResolvedRefs=False DelegateConflict'))
+  const narrow = virtualService('root', [{ match: [{ uri: { exact: '/shop' } }], delegate: { name: 'd' } }, v2])
+  const wider = world(narrow, virtualService('d', [{ match: [prefix('/shop')], ...v1 }], { hosts: [] }))
+  t.equal(wider.goal({ path: '/shop' }), 'echo-v2', 'a wider match is not within a narrower one')
   const missing = world(virtualService('root', [{ match: [prefix('/shop')], delegate: { name: 'gone' } }, v2]))
   t.same([missing.goal({ path: '/shop' }), missing.goal({ path: '/x' })], ['503', 'echo-v2'])
   t.end()

@@ -63,6 +63,8 @@ t.test('what cannot be used is said, and never an exception', (t) => {
     '[',
     'a{3,1}',
     '*a',
+    'a**',
+    'a{2}{3}',
     '(?=a)',
     '(?<!a)b',
     '(a)\\1',
