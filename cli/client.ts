@@ -50,10 +50,13 @@ export class ApiClient {
   readonly #connection: Connection
   readonly #agent: Agent
   readonly #requestMs: number
+  readonly #onWarning: ((text: string) => void) | undefined
 
-  constructor(connection: Connection, requestMs = defaultRequestMs) {
+  /** `onWarning` gets each `Warning` of the server (RFC 7234, code 299), as Kubernetes sends them. */
+  constructor(connection: Connection, requestMs = defaultRequestMs, onWarning?: (text: string) => void) {
     this.#connection = connection
     this.#requestMs = requestMs
+    this.#onWarning = onWarning
     this.#agent = new Agent({
       keepAlive: true,
       maxSockets: 8,
@@ -67,7 +70,7 @@ export class ApiClient {
 
   /** The same caller at another server that has the same authority, such as another replica. */
   at(server: URL): ApiClient {
-    return new ApiClient({ ...this.#connection, server }, this.#requestMs)
+    return new ApiClient({ ...this.#connection, server }, this.#requestMs, this.#onWarning)
   }
 
   get server(): string {
@@ -142,6 +145,10 @@ export class ApiClient {
   async json(method: string, path: string, body?: unknown): Promise<unknown> {
     const signal = deadline(this.#requestMs)
     const response = await this.#send(method, path, body, signal)
+    for (const line of response.headersDistinct['warning'] ?? []) {
+      const [, quoted] = /^299 \S+ "((?:[^"\\]|\\.)*)"/.exec(line) ?? []
+      if (quoted !== undefined) this.#onWarning?.(quoted.replace(/\\(.)/g, '$1'))
+    }
     if ((response.statusCode ?? 500) >= 300) throw await failure(response)
     const text = await limitedText(response)
     return text === '' ? undefined : JSON.parse(text)

@@ -1,5 +1,5 @@
-// An explanation as people read it: the verdict, the numbered steps, each way with the policies that were asked, the hosts that
-// were asked. Pure; used by `culvert explain`.
+// An explanation as people read it: the verdict, the numbered steps, the ways with the policies that were asked (those alike in
+// one table), the hosts that were asked. Pure; used by `culvert explain`.
 import type {
   ExplainedPath,
   ExplainedPolicy,
@@ -8,7 +8,7 @@ import type {
   LiveExplanation,
   LiveReport,
 } from '../core/model/explanation.ts'
-import type { Colour, Paint } from './render.ts'
+import { type Colour, type Paint, table } from './render.ts'
 
 type Verdict = Explanation['verdict']
 
@@ -20,7 +20,7 @@ const tints: Readonly<Record<Verdict, Colour>> = {
   mixed: 'yellow',
 }
 
-/** Ways and members shown; `-o json` has them all. */
+/** Kinds of ways, ways of a kind and members shown; `-o json` has them all. */
 const maxShown = 20
 
 export function explanationText(explanation: Explanation | LiveExplanation, paint: Paint): string {
@@ -29,10 +29,10 @@ export function explanationText(explanation: Explanation | LiveExplanation, pain
     `${paint(tints[verdict], verdict.toUpperCase())}  ${summary}`,
     '',
     ...steps.flatMap((step, index) => stepLines(step, index + 1, paint)),
-    ...section(paint, paths.length === 1 ? 'PATH' : `PATHS (${paths.length})`, paths, (path) => pathLines(path, paint)),
-    ...section(paint, 'STANDBY', standby, ({ workload, because }) => [
-      `  ${workload.namespace}/${workload.name}: ${because}`,
-    ]),
+    ...section(paint, paths.length === 1 ? 'PATH' : `PATHS (${paths.length})`, blocksOf(paths), (alike) =>
+      blockLines(alike, paint),
+    ),
+    ...section(paint, 'STANDBY', standby, ({ workload, because }) => [`  ${nameOf(workload)}: ${because}`]),
     ...('live' in explanation ? liveLines(explanation, paint) : []),
   ].join('\n')
 }
@@ -60,17 +60,58 @@ function some(texts: readonly string[]): string {
   return [...texts.slice(0, 3), ...(more > 0 ? [`and ${more} more`] : [])].join(', ')
 }
 
-function pathLines(path: ExplainedPath, paint: Paint): readonly string[] {
-  const { dial, target, share, verdict, because, code, workload, service, callerSeen, authorization } = path
-  const via = dial === target ? '' : `${dial} -> `
-  const end = workload === undefined ? '' : ` ${workload.namespace}/${workload.name}`
-  const of = share === 1 ? '' : `, ${percent(share)} of the connections`
-  const through = service === undefined ? '' : `, endpoint of ${service}`
+/** Ways that differ in their addresses only are one block with a table. */
+function blocksOf(paths: readonly ExplainedPath[]): readonly (readonly ExplainedPath[])[] {
+  const alike = ({ verdict, because, code, service, authorization }: ExplainedPath): string =>
+    JSON.stringify([verdict, because, code, service, authorization?.policies])
+  return [...Map.groupBy(paths, alike).values()]
+}
+
+function blockLines(paths: readonly ExplainedPath[], paint: Paint): readonly string[] {
+  const [first] = paths
+  if (first === undefined) return []
+  const { verdict, because, code, service, authorization } = first
+  const shown = `${paint(tints[verdict], verdict)}${code === undefined ? '' : ` (${code})`}`
+  const [only, ...others] = paths
+  const isOne = only !== undefined && others.length === 0
+  const leads = service !== undefined && paths.some(({ workload }) => workload !== undefined)
+  const through = !leads ? '' : `, ${isOne ? 'endpoint' : 'endpoints'} of ${service}`
+  const policies = (authorization?.policies ?? []).flatMap((policy) => policyLines(policy, paint))
+  if (!isOne) return [`  ${shown}${through}`, `      ${because}`, ...policies, ...pathTable(paths)]
+  const share = only.share === 1 ? '' : `, ${percent(only.share)} of the connections`
   return [
-    `  ${via}${target}${end}: ${paint(tints[verdict], verdict)}${code === undefined ? '' : ` (${code})`}${of}${through}`,
+    `  ${placeOf(only)}: ${shown}${share}${through}`,
     `      ${because}`,
-    ...(callerSeen === undefined ? [] : [`      the application sees the caller as ${callerSeen}`]),
-    ...(authorization?.policies ?? []).flatMap((policy) => policyLines(policy, paint)),
+    ...(only.callerSeen === undefined ? [] : [`      the application sees the caller as ${only.callerSeen}`]),
+    ...policies,
+  ]
+}
+
+function placeOf({ dial, target, workload }: ExplainedPath): string {
+  return `${dial === target ? '' : `${dial} -> `}${target}${workload === undefined ? '' : ` ${nameOf(workload)}`}`
+}
+
+function nameOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+  return `${namespace}/${name}`
+}
+
+function pathTable(paths: readonly ExplainedPath[]): readonly string[] {
+  const rows = paths
+    .slice(0, maxShown)
+    .map(({ dial, target, workload, share, callerSeen }) => [
+      dial,
+      target,
+      workload === undefined ? '-' : nameOf(workload),
+      percent(share),
+      callerSeen ?? '-',
+    ])
+  const more = paths.length - maxShown
+  return [
+    ...table(['DIALLED', 'ENDS AT', 'WORKLOAD', 'SHARE', 'CALLER SEEN'], rows)
+      .trimEnd()
+      .split('\n')
+      .map((line) => `      ${line}`),
+    ...(more > 0 ? [`      and ${more} more: see them with -o json`] : []),
   ]
 }
 
@@ -80,11 +121,12 @@ function percent(share: number): string {
 }
 
 function policyLines(policy: ExplainedPolicy, paint: Paint): readonly string[] {
-  const { policy: name, action, scope, dryRun, outcome, because, rules } = policy
+  const { policy: name, action, scope, dryRun, outcome, because, rules, notes = [] } = policy
   const decided = outcome === 'decided' || outcome === 'missing'
   const shown = decided ? paint(action === 'ALLOW' ? 'green' : 'red', name) : name
   return [
     `      ${action} ${shown}${dryRun ? ' (dry run)' : ''}, for the ${scope}: ${because}`,
+    ...notes.map((note) => `        ${paint('yellow', 'note:')} ${note}`),
     ...rules.map((rule) => `        rule ${rule.rule} ${rule.matches ? 'matches' : 'does not match'}: ${rule.because}`),
   ]
 }

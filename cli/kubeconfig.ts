@@ -35,7 +35,11 @@ export function kubeconfigFile(choice: KubeconfigChoice, environment: Environmen
   if (choice.kubeconfig !== undefined) return choice.kubeconfig
   if (choice.stateDir !== undefined) return join(choice.stateDir, 'kubeconfig')
   const own = environment['CULVERT_KUBECONFIG']
-  if (own !== undefined && own !== '') return own
+  return own !== undefined && own !== '' ? own : kubectlFile(environment)
+}
+
+/** The file that kubectl means where nothing is said: the first of KUBECONFIG, else ~/.kube/config. */
+export function kubectlFile(environment: Environment): string {
   const first = environment['KUBECONFIG']?.split(':').find((file) => file !== '')
   return first ?? join(environment['HOME'] ?? homedir(), '.kube', 'config')
 }

@@ -39,9 +39,13 @@ export function namespaceOption<T>(yargs: Argv<T>): Argv<T & NamespaceArguments>
   return yargs.option('namespace', { alias: 'n', type: 'string', describe }) as unknown as Argv<T & NamespaceArguments>
 }
 
-/** Runs a command with a client and closes it afterwards. */
+/** Runs a command with a client and closes it afterwards. What the server warns of is said once, on stderr. */
 export async function withClient<T>(argv: ApiArguments, work: (client: ApiClient) => Promise<T>): Promise<T> {
-  const client = new ApiClient(readConnection(argv))
+  const told = new Set<string>()
+  const client = new ApiClient(readConnection(argv), undefined, (text) => {
+    if (!told.has(text)) complain(`${painter(process.stderr, process.env)('yellow', 'Warning:')} ${text}`)
+    told.add(text)
+  })
   try {
     return await work(client)
   } finally {

@@ -7,7 +7,7 @@ import { annotation } from './compile/order.ts'
 import { names } from './compile/settings.ts'
 import { addressesOf } from './compile/workload-entry.ts'
 import { isReported } from './placement.ts'
-import type { StoreListener } from './publish/follower.ts'
+import type { StoreListener } from './store/follower.ts'
 import type { StoredObject, StoreEvent } from './store/store.ts'
 
 interface Held {

@@ -54,6 +54,25 @@ export class Dependents {
     return this.#entries.get(formatObjectKey(key))?.owners ?? []
   }
 
+  uidOf(key: ObjectKey): string | undefined {
+    return this.#entries.get(formatObjectKey(key))?.uid
+  }
+
+  /** Uids of the owners of this object, of theirs, and so on: of itself, where they go in a circle. */
+  above(uid: string | undefined): ReadonlySet<string | undefined> {
+    const found = new Set<string | undefined>()
+    const open = [uid]
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const key = this.#byUid.get(next)
+      for (const owner of key === undefined ? [] : this.ownersOf(key)) {
+        if (found.has(owner.uid)) continue
+        found.add(owner.uid)
+        open.push(owner.uid)
+      }
+    }
+    return found
+  }
+
   inNamespace(namespace: string): readonly ObjectKey[] {
     return [...(this.#byNamespace.get(namespace)?.values() ?? [])]
   }

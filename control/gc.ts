@@ -111,10 +111,13 @@ export class GarbageCollector {
     if (key.kind === 'Namespace' && key.group === '') await this.#emptyNamespace(key)
   }
 
-  /** Whether a dependent is left for which this owner must wait. */
+  /** Whether a dependent is left for which this owner must wait; in a circle of owners nobody would ever be first. */
   #isHeld(uid: string | undefined): boolean {
     const blocks = (owner: OwnerReference) => owner.uid === uid && owner.blockOwnerDeletion === true
-    return this.#known.of(uid).some((dependent) => this.#known.ownersOf(dependent).some(blocks))
+    const holding = this.#known.of(uid).filter((dependent) => this.#known.ownersOf(dependent).some(blocks))
+    if (holding.length === 0) return false
+    const above = this.#known.above(uid)
+    return holding.some((dependent) => !above.has(this.#known.uidOf(dependent)))
   }
 
   async #emptyNamespace(key: ObjectKey): Promise<void> {

@@ -6,7 +6,7 @@ import type { Logger } from '../core/base/log.ts'
 import { Authority } from './ca/authority.ts'
 import { fileVault, type Vault } from './ca/vault.ts'
 import type { ControlConfig } from './config.ts'
-import { Seal } from './replicas/seal.ts'
+import { isSealed, Seal } from './replicas/seal.ts'
 import { sharedVault } from './replicas/shared-vault.ts'
 import type { Store } from './store/store.ts'
 
@@ -22,6 +22,10 @@ export async function openSecrets(config: ControlConfig, stateDir: string, store
     if (config.store !== 'sqlite') {
       const message = `--ca-key-file or CULVERT_CA_PASSPHRASE is needed with --store ${config.store}`
       throw new MeshError('CONFIG_INVALID', `${message}: the signing keys are kept in the store, sealed with it`)
+    }
+    if (await isSealed(store.records)) {
+      const advice = 'give the --ca-key-file or CULVERT_CA_PASSPHRASE that it was started with'
+      throw new MeshError('CONFIG_INVALID', `the signing keys of this mesh are sealed in its store: ${advice}`)
     }
     return { keys: await fileVault(stateDir, 'ca'), token: await fileVault(stateDir) }
   }

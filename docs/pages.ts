@@ -52,6 +52,30 @@ at least as severe as \`--fail-at\` (\`warning\`) is found.
 Files alone do not tell what else the mesh holds. So a host, a workload or a namespace counts as missing only where the files
 hold others of its kind in the same namespace, or where nearly the same name is there; \`--live\` leaves no such doubt.
 
+Shown are findings from \`--level\` (\`warning\`) on; \`summary\` counts all of them. Give it resource files only: the topology of a
+lab is none.
+
+\`-o json\` prints one document; \`file\`, \`line\` and \`column\` are there for what comes from a file, \`object\` where it could be read:
+
+\`\`\`json
+{
+  "findings": [
+    {
+      "severity": "error",
+      "code": "SubsetNotFound",
+      "file": "routes.yaml",
+      "line": 4,
+      "column": 78,
+      "object": { "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "namespace": "shop", "name": "v" },
+      "path": "spec.http[0].route[0].destination.subset",
+      "message": "no DestinationRule for orders.shop.svc.cluster.local defines the subset \\"v2\\"",
+      "remedy": "add a subset \\"v2\\" with its labels to a DestinationRule with host orders.shop.svc.cluster.local"
+    }
+  ],
+  "summary": { "infos": 1, "warnings": 0, "errors": 1 }
+}
+\`\`\`
+
 ${table(['code', 'severity', 'meaning'], rows)}
 `
 }

@@ -79,7 +79,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .version(version)
     .exitProcess(false)
     .wrap(Math.min(120, process.stdout.columns ?? 100))
-    .epilogue('Exit codes: 0 done, 1 failed, 2 wrong command line. See docs/CLI.md.')
+    .epilogue('Exit codes: 0 done, 1 failed, 2 wrong command line, 3 a --check that found something. See docs/CLI.md.')
     .fail((message, error, shown) => {
       if (error !== undefined && error !== null && !isYargsError(error)) throw error
       const where = shown.parsed === false ? 'culvert' : usageOf(words, names)

@@ -15,11 +15,11 @@ interface Arguments extends ApiArguments {
   readonly path?: string | undefined
   readonly header?: readonly string[] | undefined
   readonly live: boolean
-  readonly exitCode: boolean
+  readonly check: boolean
   readonly output?: 'json' | 'yaml' | undefined
 }
 
-/** With `--exit-code`: the connection, or one of its ways, does not come to be. */
+/** With `--check`: the connection, or one of its ways, does not come to be. */
 const refusedExit = 3
 
 export const explainCommand: CommandModule<object, Arguments> = {
@@ -42,14 +42,14 @@ export const explainCommand: CommandModule<object, Arguments> = {
       .option('path', { type: 'string', describe: 'path of the request' })
       .option('header', { type: 'string', array: true, nargs: 1, describe: "'Name: value', as often as needed" })
       .option('live', { type: 'boolean', default: false, describe: 'ask the proxies at both ends, too' })
-      .option('exit-code', { type: 'boolean', default: false, describe: `end with ${refusedExit} if it does not pass` })
+      .option('check', { type: 'boolean', default: false, describe: `end with ${refusedExit} if it does not pass` })
       .option('output', { alias: 'o', choices: ['json', 'yaml'] as const, describe: 'form of the output' })
       .example('$0 explain shop/frontend-1 orders.shop:80', 'may the frontend call the service?')
       .example('$0 explain frontend-1 orders.shop:80 -n shop --live', 'and do the proxies see it the same way?')
       .example('$0 explain 10.0.0.9 10.1.0.7:8080 -o json', 'between addresses, for a script')
       .example(
-        '$0 explain shop/frontend-1 orders.shop:80 --exit-code',
-        `for a check: ${refusedExit} if refused`,
+        '$0 explain shop/frontend-1 orders.shop:80 --check',
+        `for a monitor: 0 passes, ${refusedExit} refused, 1 no answer`,
       ) as never,
   handler: (argv) => withClient(argv, (client) => run(client, argv)),
 }
@@ -62,7 +62,7 @@ async function run(client: ApiClient, argv: Arguments): Promise<void> {
   else if (argv.output === 'yaml') print(stringify(explanation))
   else print(explanationText(explanation, paint()))
   const passes = explanation.verdict === 'allowed' || explanation.verdict === 'not-captured'
-  if (argv.exitCode && !passes) process.exitCode = refusedExit
+  if (argv.check && !passes) process.exitCode = refusedExit
 }
 
 /** Parameters of `GET /culvert/v1/explain`. Throws UsageError. */

@@ -1,6 +1,7 @@
 // `culvert kubeconfig`: prints what kubectl and this CLI need to reach a control plane of this machine.
 import type { CommandModule } from 'yargs'
 import { mergeContext } from '../contexts.ts'
+import { kubectlFile } from '../kubeconfig.ts'
 import { print } from '../session.ts'
 
 interface Arguments {
@@ -22,8 +23,7 @@ export const kubeconfigCommand: CommandModule<object, Arguments> = {
       })
       .option('merge', {
         type: 'string',
-        requiresArg: true,
-        describe: 'put it into this kubeconfig instead of printing it',
+        describe: "put it into this kubeconfig, or else kubectl's own, instead of printing it",
       })
       .option('name', {
         type: 'string',
@@ -32,12 +32,14 @@ export const kubeconfigCommand: CommandModule<object, Arguments> = {
         describe: 'name of the context, with --merge',
       })
       .example('$0 kubeconfig > ~/.kube/culvert', 'for kubectl and culvert')
+      .example('$0 kubeconfig --merge', 'a context of KUBECONFIG or ~/.kube/config')
       .example('$0 kubeconfig --merge ~/.kube/config --name prod', 'one of several meshes') as never,
   handler: async (argv) => {
     const { renderKubeconfig } = await import('../../control/kubeconfig.ts')
     const text = await renderKubeconfig(argv.stateDir)
     if (argv.merge === undefined) return print(text)
-    mergeContext(argv.merge, text, argv.name)
-    print(`${argv.merge} has the context "${argv.name}" now, and it is the current one`)
+    const file = argv.merge === '' ? kubectlFile(process.env) : argv.merge
+    mergeContext(file, text, argv.name)
+    print(`${file} has the context "${argv.name}" now, and it is the current one`)
   },
 }

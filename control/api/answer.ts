@@ -9,7 +9,7 @@ import type { ApiAnswer } from './request.ts'
 /** As in Kubernetes: below this, compressing costs more than it saves. */
 const compressFromBytes = 128 * 1024
 
-/** Header values are ASCII without quotes inside; a client shows a few warnings, not hundreds. */
+/** A client shows a few warnings, not hundreds; then the last one says how many more there are. */
 const maxWarnings = 20
 
 const compress = promisify(gzip)
@@ -21,7 +21,7 @@ export async function writeAnswer(
   answer: ApiAnswer,
 ): Promise<void> {
   const encoded = textOf(request, answer)
-  const warnings = (answer.warnings ?? []).slice(0, maxWarnings).map(warningHeader)
+  const warnings = fewest(answer.warnings ?? []).map(warningHeader)
   if (warnings.length > 0) response.setHeader('warning', warnings)
   response.setHeader('content-type', encoded.type)
   response.setHeader('cache-control', 'no-cache, private')
@@ -58,7 +58,13 @@ function acceptsGzip(request: IncomingMessage): boolean {
   return /(?:^|[\s,])gzip(?!\s*;\s*q=0(?:\.0*)?(?:,|$))/i.test(accepted)
 }
 
-/** RFC 7234 §5.5, code 299, as Kubernetes sends them. */
+function fewest(warnings: readonly string[]): readonly string[] {
+  if (warnings.length <= maxWarnings) return warnings
+  const shown = warnings.slice(0, maxWarnings - 1)
+  return [...shown, `and ${warnings.length - shown.length} more warnings`]
+}
+
+/** RFC 7234 §5.5, code 299, as Kubernetes sends them; header values are ASCII without quotes inside. */
 function warningHeader(warning: string): string {
   const safe = warning.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')
   return `299 - "${safe.slice(0, 500)}"`

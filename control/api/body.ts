@@ -9,12 +9,53 @@ import { decodeProtobuf, protobufType } from './protobuf/decode.ts'
 /** As in Kubernetes. */
 export const maxBodyBytes = 3 * 1024 * 1024
 
-/** The whole body as text; empty where there is none. Throws RequestEntityTooLarge, UnsupportedMediaType, BadRequest. */
-export async function readText(request: IncomingMessage): Promise<string> {
-  return decodeUtf8(await readBody(request))
+/** Reading YAML takes ten times as long as JSON and a hundred times its size in memory; kubectl sends JSON whatever its files are. */
+export const maxYamlBytes = 512 * 1024
+
+/** Of all requests that are being answered: thousands of clients that send slowly must not fill the memory. */
+const maxHeldBytes = 128 * 1024 * 1024
+
+/** Takes bytes from what all bodies together may hold; throws TooManyRequests. */
+export type Reserve = (bytes: number) => void
+
+/** The bytes of all bodies that are held at once. handler.ts has one, and opens it for each request. */
+export class HeldBodies {
+  #held = 0
+  readonly #most: number
+
+  constructor(most = maxHeldBytes) {
+    this.#most = most
+  }
+
+  open(): { readonly reserve: Reserve; release(): void } {
+    let own = 0
+    return {
+      reserve: (bytes) => {
+        if (this.#held + bytes > this.#most) {
+          const details = { retryAfterSeconds: 1 }
+          throw new ApiError('TooManyRequests', 'too many requests, please try again later', { details })
+        }
+        this.#held += bytes
+        own += bytes
+      },
+      release: () => {
+        this.#held -= own
+        own = 0
+      },
+    }
+  }
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
+/** What is thrown away behind a refused request, so that the client reads the answer instead of a broken pipe. */
+const maxDiscardedBytes = 64 * 1024 * 1024
+const maxDiscardMs = 5000
+
+/** The whole body as text; empty where there is none. Throws RequestEntityTooLarge, UnsupportedMediaType, BadRequest. */
+async function readText(request: IncomingMessage, reserve: Reserve): Promise<string> {
+  return decodeUtf8(await readBody(request, reserve))
+}
+
+async function readBody(request: IncomingMessage, reserve: Reserve): Promise<Buffer> {
   const encoding = request.headers['content-encoding']
   if (encoding !== undefined && encoding !== 'identity') {
     throw new ApiError(
@@ -22,18 +63,19 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
       `content encoding "${encoding}" is not supported: send the body as it is`,
     )
   }
-  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge(request)
-  return readBytes(request)
+  if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge()
+  return readBytes(request, reserve)
 }
 
-async function readBytes(request: IncomingMessage): Promise<Buffer> {
+async function readBytes(request: IncomingMessage, reserve: Reserve): Promise<Buffer> {
   const pieces: Buffer[] = []
   let size = 0
   try {
     // the answer still has to leave through the socket of a request that is too large
     for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += piece.length
-      if (size > maxBodyBytes) throw tooLarge(request)
+      if (size > maxBodyBytes) throw tooLarge()
+      reserve(piece.length)
       pieces.push(piece)
     }
   } catch (cause: unknown) {
@@ -43,10 +85,24 @@ async function readBytes(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(pieces)
 }
 
-/** The rest is read and thrown away until the request deadline, since a reset could overtake the answer. */
-function tooLarge(request: IncomingMessage): ApiError {
-  request.resume()
+function tooLarge(): ApiError {
   return new ApiError('RequestEntityTooLarge', `the body is larger than ${maxBodyBytes} bytes`)
+}
+
+/** Lets a client that is still sending finish, within limits: a reset would overtake the answer. */
+export function discardRest(request: IncomingMessage): void {
+  let bytes = 0
+  const stop = (): void => {
+    request.socket.destroy()
+  }
+  const timer = setTimeout(stop, maxDiscardMs).unref()
+  request.once('close', () => clearTimeout(timer))
+  request.once('end', () => clearTimeout(timer))
+  request.on('data', (piece: Buffer) => {
+    bytes += piece.length
+    if (bytes > maxDiscardedBytes) stop()
+  })
+  request.resume()
 }
 
 function decodeUtf8(bytes: Buffer): string {
@@ -81,22 +137,22 @@ const jsonTypes = [
 const yamlTypes = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml', 'application/apply-patch+yaml']
 
 /** The body by its content type. Throws RequestEntityTooLarge, UnsupportedMediaType, BadRequest. */
-export async function readDocument(request: IncomingMessage): Promise<BodyDocument> {
+export async function readDocument(request: IncomingMessage, reserve: Reserve): Promise<BodyDocument> {
   const type = mediaType(request)
   if (type === protobufType) {
-    const body = await readBody(request)
+    const body = await readBody(request, reserve)
     return { value: body.length === 0 ? undefined : decodeProtobuf(body), duplicates: [] }
   }
   const known = jsonTypes.includes(type) || yamlTypes.includes(type)
   if (!known) throw new ApiError('UnsupportedMediaType', `content type "${type}" is not supported: send JSON or YAML`)
-  const text = await readText(request)
+  const text = await readText(request, reserve)
   if (text.trim() === '') return { value: undefined, duplicates: [] }
   return yamlTypes.includes(type) ? parseYaml(text) : parseJson(text)
 }
 
 /** The value in the body, for what has no use for duplicate keys. */
-export async function readValue(request: IncomingMessage): Promise<unknown> {
-  const { value, duplicates } = await readDocument(request)
+export async function readValue(request: IncomingMessage, reserve: Reserve): Promise<unknown> {
+  const { value, duplicates } = await readDocument(request, reserve)
   refuseDuplicates(duplicates)
   return value
 }
@@ -123,6 +179,10 @@ function parseJson(text: string): BodyDocument {
 function parseYaml(text: string): BodyDocument {
   // kubectl sends JSON as YAML; reading it as JSON is many times faster
   if (text.trimStart().startsWith('{') && isJsonText(text)) return parseJson(text)
+  if (Buffer.byteLength(text) > maxYamlBytes) {
+    const message = `the body is larger than ${maxYamlBytes} bytes of YAML: send it as JSON`
+    throw new ApiError('RequestEntityTooLarge', message)
+  }
   const read = readSingle(text, 'body', false)
   if ('problems' in read) throw new ApiError('BadRequest', read.problems.map(formatProblem).join('; '))
   return { value: read.value, duplicates: read.duplicates().map(formatPath) }

@@ -4,7 +4,7 @@ import { type Problem, problemAt } from '../../core/model/problem.ts'
 import type { MeshObject, ObjectKey } from '../../core/model/resource.ts'
 import { formatObjectKey } from '../../core/model/resource.ts'
 import { claimsOf, objectKeyOf } from '../../core/model/validate-set.ts'
-import type { StoreListener } from '../publish/follower.ts'
+import type { StoreListener } from '../store/follower.ts'
 import type { Store, StoredObject, StoreEvent } from '../store/store.ts'
 
 /** Only these kinds own addresses. */

@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Kind } from '../../core/model/kinds/kind.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
-import { ApiError, detailsOf, resourceName } from './errors.ts'
+import { ApiError, detailsOf, invalidDetails, qualifiedKind, resourceName } from './errors.ts'
 
 /** What becomes of the objects that a deleted one owns. */
 export type Propagation = 'Orphan' | 'Background' | 'Foreground'
@@ -88,9 +88,9 @@ export function checkFinalizers(kind: Kind, old: MeshObject, updated: MeshObject
   const { name } = old.metadata
   throw new ApiError(
     'Invalid',
-    `${resourceName(kind)} "${name}" is invalid: metadata.finalizers: Forbidden: ${message}`,
+    `${qualifiedKind(kind)} "${name}" is invalid: metadata.finalizers: Forbidden: ${message}`,
     {
-      details: { ...detailsOf(kind, name), causes },
+      details: { ...invalidDetails(kind, name), causes },
     },
   )
 }

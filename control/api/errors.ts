@@ -14,7 +14,7 @@ export interface StatusCause {
 export interface StatusDetails {
   readonly name?: string
   readonly group?: string
-  /** The plural resource name, as in Kubernetes. */
+  /** The plural resource name, as in Kubernetes; the kind's own name where the reason is Invalid. */
   readonly kind?: string
   readonly uid?: string
   readonly causes?: readonly StatusCause[]
@@ -60,6 +60,14 @@ const reasons = {
 
 export type StatusReason = keyof typeof reasons
 
+/** Messages repeat what they complain about, and that may have megabytes. */
+const maxMessage = 16 * 1024
+const maxName = 253
+
+function clipped(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most)}…`
+}
+
 export class ApiError extends MeshError {
   readonly reason: StatusReason
   readonly status: number
@@ -71,7 +79,7 @@ export class ApiError extends MeshError {
     message: string,
     options: { details?: StatusDetails; cause?: unknown; metadata?: StatusMetadata } = {},
   ) {
-    super(reasons[reason].mesh, message, options)
+    super(reasons[reason].mesh, clipped(message, maxMessage), options)
     this.name = 'ApiError'
     this.reason = reason
     this.status = reasons[reason].code
@@ -95,7 +103,8 @@ export function resourceName(kind: Kind): string {
   return kind.group === '' ? kind.plural : `${kind.plural}.${kind.group}`
 }
 
-export function detailsOf(kind: Kind, name: string): StatusDetails {
+export function detailsOf(kind: Kind, wanted: string): StatusDetails {
+  const name = clipped(wanted, maxName)
   return kind.group === '' ? { name, kind: kind.plural } : { name, group: kind.group, kind: kind.plural }
 }
 
@@ -137,16 +146,28 @@ const causeReasons: Readonly<Record<ProblemReason, string>> = {
   refused: 'FieldValueForbidden',
 }
 
+/** `Service` or `AuthorizationPolicy.security.istio.io`. */
+export function qualifiedKind(kind: Kind): string {
+  return kind.group === '' ? kind.kind : `${kind.kind}.${kind.group}`
+}
+
+/** Where something is invalid, Kubernetes names the kind and not the resource: `The Service "x" is invalid`. */
+export function invalidDetails(kind: Kind, name: string): StatusDetails {
+  return { ...detailsOf(kind, name), kind: kind.kind }
+}
+
 /** 422 with one cause per problem. */
-export function invalid(kind: Kind, name: string, problems: readonly Problem[]): ApiError {
+export function invalid(kind: Kind, named: unknown, problems: readonly Problem[]): ApiError {
+  // what is invalid may be the name
+  const name = typeof named === 'string' ? clipped(named, maxName) : ''
   const causes = problems.map(({ path, message, reason }) => ({
     reason: causeReasons[reason ?? 'invalid'],
     message,
     field: path,
   }))
   const list = problems.map(formatProblem).join('; ')
-  const message = `${kind.kind}${kind.group === '' ? '' : `.${kind.group}`} "${name}" is invalid: ${list}`
-  return new ApiError('Invalid', message, { details: { ...detailsOf(kind, name), causes } })
+  const message = `${qualifiedKind(kind)} "${name}" is invalid: ${list}`
+  return new ApiError('Invalid', message, { details: { ...invalidDetails(kind, name), causes } })
 }
 
 const meshReasons: Partial<Record<ErrorCode, StatusReason>> = {

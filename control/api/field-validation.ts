@@ -39,7 +39,10 @@ export function settleFields(object: Fields, { kind, fieldValidation, duplicates
     refuseDuplicates(duplicates)
     return { object, warnings: [] }
   }
-  const kept = unknown.reduce<unknown>((value, { at = [] }) => withoutPath(value, at), object)
+  const kept = withoutPaths(
+    object,
+    unknown.map(({ at = [] }) => at),
+  )
   return { object: kept as Fields, warnings: fieldValidation === 'Warn' ? faults : [] }
 }
 
@@ -49,12 +52,26 @@ function unknownText({ path, message }: Problem): string {
   return `unknown field "${path}"${hint < 0 ? '' : message.slice(hint)}`
 }
 
-function withoutPath(value: unknown, [first, ...rest]: Path): unknown {
-  if (Array.isArray(value)) return value.map((item, index) => (index === first ? withoutPath(item, rest) : item))
-  if (!isObject(value) || first === undefined) return value
-  const entries = Object.entries(value)
-  if (rest.length === 0) return Object.fromEntries(entries.filter(([key]) => key !== first))
-  return Object.fromEntries(entries.map(([key, entry]) => [key, key === first ? withoutPath(entry, rest) : entry]))
+/** In one pass: a hostile object has many fields, and many of them unknown. */
+function withoutPaths(value: unknown, paths: readonly Path[]): unknown {
+  const below = Map.groupBy(paths, ([first]) => first)
+  const left = <Key extends string | number>(key: Key, entry: unknown): readonly (readonly [Key, unknown])[] => {
+    const named = below.get(key)
+    if (named === undefined) return [[key, entry]]
+    if (named.some((path) => path.length === 1)) return []
+    return [
+      [
+        key,
+        withoutPaths(
+          entry,
+          named.map((path) => path.slice(1)),
+        ),
+      ],
+    ]
+  }
+  if (Array.isArray(value)) return value.map((item, index) => left(index, item)[0]?.[1])
+  if (!isObject(value)) return value
+  return Object.fromEntries(Object.entries(value).flatMap(([key, entry]) => left(key, entry)))
 }
 
 /** Of a whole object (apiserver, `transformDecodeError`). */

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from '../../core/base/log.ts'
 import type { Store } from '../store/store.ts'
 import { writeAnswer } from './answer.ts'
-import { readDocument, readValue } from './body.ts'
+import { discardRest, HeldBodies, readDocument, readValue } from './body.ts'
 import { versionOf } from './discovery.ts'
 import { ApiError, asApiError } from './errors.ts'
 import { answerHealth, type HealthChecks, healthChecks } from './health.ts'
@@ -37,6 +37,7 @@ export class ApiHandler {
   readonly #deps: HandlerDeps
   readonly #openApi: OpenApiDocuments
   readonly #health: HealthChecks
+  readonly #bodies = new HeldBodies()
 
   constructor(deps: HandlerDeps) {
     this.#deps = deps
@@ -49,7 +50,7 @@ export class ApiHandler {
     const gone = new AbortController()
     response.once('close', () => gone.abort())
     try {
-      const url = new URL(request.url ?? '/', 'https://culvert.invalid')
+      const url = urlOf(request)
       await this.#answer(request, response, url, AbortSignal.any([gone.signal, this.#deps.closing]))
     } catch (error: unknown) {
       await this.#fail(request, response, error)
@@ -63,7 +64,9 @@ export class ApiHandler {
     const caller = await this.#deps.authenticate(request)
     if (caller === undefined)
       throw new ApiError('Unauthorized', 'a bearer token is needed: `culvert kubeconfig` prints a kubeconfig with one')
-    const read = { body: () => readValue(request), document: () => readDocument(request) }
+    const { reserve, release } = this.#bodies.open()
+    response.once('close', release)
+    const read = { body: () => readValue(request, reserve), document: () => readDocument(request, reserve) }
     const asked: ApiRequest = { request, url, caller, ...read, signal }
     const review = reviewOf(url.pathname)
     // whoever may read may ask what else
@@ -117,8 +120,14 @@ export class ApiHandler {
     if (failure.reason === 'Unauthorized') response.setHeader('www-authenticate', 'Bearer realm="culvert"')
     const wait = failure.details?.retryAfterSeconds
     if (wait !== undefined) response.setHeader('retry-after', String(wait))
-    // what is left of the body is not worth reading
-    if (!request.complete) response.setHeader('connection', 'close')
+    if (!request.complete) discardRest(request)
     await writeAnswer(request, response, { status: failure.status, body: failure.toStatus() })
   }
+}
+
+/** Throws BadRequest: `//` and the like are no path, and nobody's mistake but the client's. */
+function urlOf(request: IncomingMessage): URL {
+  const url = URL.parse(request.url ?? '/', 'https://culvert.invalid')
+  if (url === null) throw new ApiError('BadRequest', 'the request target is not a path')
+  return url
 }

@@ -121,7 +121,8 @@ function readToken(text: string, query: ListQuery): Token {
   if (!isObject(value)) throw notAToken('it is not one of this server')
   const { v, revision, namespace, name, of } = value
   const whole = v === 1 && typeof namespace === 'string' && typeof name === 'string' && Number.isSafeInteger(revision)
-  if (!whole) throw notAToken('it is not one of this server')
+  // 0 would be any revision, and that of the answer is kept by clients
+  if (!whole || revision === 0) throw notAToken('it is not one of this server')
   if (of !== digestOf(query)) throw notAToken('it belongs to a list of something else')
   return { revision: revision as number, namespace, name }
 }

@@ -23,6 +23,7 @@ import { ApiError, alreadyExists, conflict, invalid, notFound } from './errors.t
 import { immutableProblems } from './immutable.ts'
 import { checked, keyFor, keyOf, type Preconditions, preconditionsOf, sameObject, warningsOf } from './input.ts'
 import { everything, type Predicate } from './selectors.ts'
+import { checkSize } from './size.ts'
 import { WriteLock } from './write-lock.ts'
 
 export interface ResourcesDeps {
@@ -141,6 +142,7 @@ export class Resources {
       const writer = updater(object.apiVersion, options, 'status')
       const updated = withOwners(object, { ...object, status }, undefined, this.#tracking(kind, writer))
       if (isSame(object, updated)) return object
+      checkSize(updated)
       if (options.dryRun === true) return atRevisionOf(object, updated)
       return (await this.#store.update(key, updated, revision)).object
     })
@@ -178,6 +180,7 @@ export class Resources {
       const { status, metadata } = applyConfiguration(object, config, { ...tracking, force: options.force })
       const updated = { ...object, metadata, status: options.checkStatus(status) }
       if (isSame(object, updated)) return object
+      checkSize(updated)
       if (options.dryRun === true) return atRevisionOf(object, updated)
       return (await this.#store.update(key, updated, revision)).object
     })
@@ -259,6 +262,7 @@ export class Resources {
     const object = await this.#placed(kind, born, options)
     const warnings = this.#warnings(object, options)
     if (options.dryRun === true) return { object, warnings }
+    checkSize(object)
     const stored = await this.#store.create(key, object)
     this.#claims.put(stored)
     return { object: stored.object, warnings }
@@ -285,6 +289,7 @@ export class Resources {
       await this.#remove({ key: keyOf(kind, old), object: old, revision })
       return { object, warnings }
     }
+    checkSize(object)
     const stored = await this.#store.update(keyOf(kind, old), object, revision)
     this.#claims.put(stored)
     return { object: stored.object, warnings }

@@ -38,7 +38,7 @@ export function agree(field: string, found: unknown, wanted: string): void {
   if (found !== wanted) {
     throw new ApiError(
       'BadRequest',
-      `${field} of the body (${JSON.stringify(found)}) is not that of the path ("${wanted}")`,
+      `${field} of the body (${(JSON.stringify(found) ?? 'nothing').slice(0, 300)}) is not that of the path ("${wanted}")`,
     )
   }
 }

@@ -12,6 +12,7 @@ import type { ResourceTarget } from './paths.ts'
 import { atVersion } from './representation.ts'
 import type { ApiRequest } from './request.ts'
 import type { Resources, Written } from './resources.ts'
+import { checkDepth, checkSize } from './size.ts'
 import { agree, asConfiguration, asInput, asObjectOf, asPreconditions, asStatus } from './write-input.ts'
 import { isApply, type WriteQuery, writeQuery } from './write-options.ts'
 
@@ -113,6 +114,8 @@ async function apply({ resources, request, query, status }: Work): Promise<Write
 
 function settled(object: Fields, target: ResourceTarget, query: WriteQuery, duplicates: readonly string[]) {
   const { kind, apiVersion } = target
+  checkDepth(object)
+  checkSize(object)
   const refuse = (text: string): ApiError => undecodable(kind, apiVersion, text)
   return settleFields(object, { kind, fieldValidation: query.fieldValidation, duplicates, refuse })
 }

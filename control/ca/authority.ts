@@ -1,6 +1,6 @@
 // The mesh's certificate authority: a root (10 years) and an issuing certificate (1 year, renewed in time), kept in the state
 // directory, and the leaves that it signs. Decides nothing about who may have an identity: join.ts and the feed do.
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { MeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
 import type { Vault } from './vault.ts'
@@ -186,7 +186,19 @@ function signerIn(content: string, vault: Vault, file: string): Signer {
   if (certificate === undefined || key === undefined) {
     throw new MeshError('STORE_FAILED', `${file} in ${vault.place} does not hold a certificate and its key`)
   }
+  if (!belongTogether(certificate, key)) {
+    const advice = 'restore it from a backup'
+    throw new MeshError('STORE_FAILED', `${file} in ${vault.place} is damaged, or its key is of another one: ${advice}`)
+  }
   return signerOf(certificate, key)
+}
+
+function belongTogether(certificate: string, key: string): boolean {
+  try {
+    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))
+  } catch {
+    return false
+  }
 }
 
 function issuedBy(issuing: Signer, root: Signer): boolean {

@@ -290,6 +290,9 @@ export class FeedSession {
     if (message.epoch !== this.#deps.deltas.epoch) return
     // Acknowledgements may overtake each other: of a version on disk and of a later one that the daemon has taken.
     if (message.version < this.#acked.version) return
+    if (message.version > this.#deps.deltas.revision) {
+      throw new MeshError('FEED_PROTOCOL', `an acknowledgement of version ${message.version}, which does not exist yet`)
+    }
     const refused = message.refused.slice(0, maxRefusedKept)
     const isNews = !isDeepStrictEqual(refused, this.#acked.refused)
     this.#acked = { version: message.version, refused }

@@ -6,8 +6,8 @@ import { reaches, severityOf } from '../../core/analyze/messages.ts'
 import { formatPath } from '../../core/model/problem.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { objectKeyOf } from '../../core/model/validate-set.ts'
+import type { StoreListener } from '../store/follower.ts'
 import type { StoredObject, StoreEvent } from '../store/store.ts'
-import type { StoreListener } from './follower.ts'
 
 export class MeshInventory implements StoreListener {
   readonly objects: Inventory

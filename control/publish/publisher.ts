@@ -6,9 +6,9 @@ import type { Logger } from '../../core/base/log.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import { type CompiledChange, Compiler } from '../compile/compiler.ts'
 import type { CompileSettings } from '../compile/settings.ts'
+import type { StoreListener } from '../store/follower.ts'
 import type { StoredObject, StoreEvent } from '../store/store.ts'
 import type { DeltaLog } from './delta-log.ts'
-import type { StoreListener } from './follower.ts'
 import { Pace, type PaceOptions } from './pace.ts'
 import type { ObjectOutcome } from './status-writer.ts'
 
@@ -91,6 +91,11 @@ export class Publisher implements StoreListener {
     const change = this.#compiler.apply([gone ? { key } : { key, after: stored.object }])
     // Even where nothing came of it: somebody may have overwritten the conditions.
     this.#took(change, [key], this.#options.log.update(change, stored.revision))
+  }
+
+  progress(revision: number): void {
+    this.#options.log.update({ upserts: [], removes: [] }, revision)
+    for (const wake of this.#waiting) wake()
   }
 
   async close(): Promise<void> {

@@ -32,8 +32,12 @@ export class Seal {
     if (secret.length < minSecretLength) {
       throw new MeshError('CONFIG_INVALID', `the CA key or passphrase must have at least ${minSecretLength} characters`)
     }
-    const stored = (await records.get(bucket, 'proof')) as Proof | undefined
+    const stored = await records.get(bucket, 'proof')
     if (stored === undefined) return Seal.#create(records, secret)
+    if (!isProof(stored)) {
+      const advice = 'restore the store from a backup'
+      throw new MeshError('STORE_FAILED', `the proof of the CA key in the store was changed: ${advice}`)
+    }
     const seal = new Seal(await keyOf(secret, stored.salt))
     if (seal.#proves(stored)) return seal
     const message = 'the CA key or passphrase is not the one that the secrets in the store were sealed with'
@@ -83,6 +87,16 @@ export class Seal {
 interface Proof {
   readonly salt: string
   readonly sealed: Sealed
+}
+
+/** Whether secrets are sealed in this store: it must not be opened without their key. */
+export async function isSealed(records: RecordStore): Promise<boolean> {
+  return (await records.get(bucket, 'proof')) !== undefined
+}
+
+function isProof(value: unknown): value is Proof {
+  const { salt, sealed } = (value ?? {}) as Partial<Proof>
+  return typeof salt === 'string' && typeof sealed === 'object' && sealed !== null
 }
 
 function keyOf(secret: string, salt: string): Promise<Buffer> {

@@ -4,6 +4,7 @@ import { asMeshError } from '../../core/base/errors.ts'
 import { explain } from '../../core/decide/explain/explain.ts'
 import { differences, type Side } from '../../core/decide/explain/live.ts'
 import type {
+  ExplainedPolicy,
   ExplainQuestion,
   Explanation,
   LiveExplanation,
@@ -11,6 +12,7 @@ import type {
   LiveView,
 } from '../../core/model/explanation.ts'
 import { serviceKind } from '../../core/model/kinds/core.ts'
+import { authorizationPolicyKind } from '../../core/model/kinds/istio.ts'
 import { Snapshot } from '../../core/model/snapshot.ts'
 import type { CompiledDelta } from '../../core/model/types.ts'
 import { ApiError, asApiError } from '../api/errors.ts'
@@ -56,13 +58,47 @@ export function explainRoutes(deps: ExplainDeps): Readonly<Record<string, Handle
       const question = questionOf(request)
       const snapshot = model.current()
       try {
-        const explanation = explain(snapshot, question)
+        const explanation = await withNotes(deps.resources, explain(snapshot, question))
         if (!flag(request.url, 'live')) return { status: 200, body: explanation }
         return { status: 200, body: await withLive(deps, explanation, question, request.signal) }
       } catch (error: unknown) {
         throw await namedOtherwise(deps.resources, question, error)
       }
     },
+  }
+}
+
+/** With what the status of each policy says about it: the compiled model has lost the fields that are not enforced. */
+async function withNotes(resources: Resources, explanation: Explanation): Promise<Explanation> {
+  const names = new Set(
+    explanation.paths.flatMap(({ authorization }) => authorization?.policies.map(({ policy }) => policy) ?? []),
+  )
+  const notes = new Map<string, readonly string[]>()
+  for (const policy of names) notes.set(policy, await notesOf(resources, policy))
+  const noted = (policy: ExplainedPolicy): ExplainedPolicy => {
+    const found = notes.get(policy.policy) ?? []
+    return found.length === 0 ? policy : { ...policy, notes: found }
+  }
+  const paths = explanation.paths.map((path) => {
+    const { authorization } = path
+    if (authorization === undefined) return path
+    return { ...path, authorization: { ...authorization, policies: authorization.policies.map(noted) } }
+  })
+  return { ...explanation, paths }
+}
+
+async function notesOf(resources: Resources, policy: string): Promise<readonly string[]> {
+  const [namespace = '', name = ''] = policy.split('/')
+  try {
+    const { status } = await resources.get(authorizationPolicyKind, namespace, name)
+    const telling = (status?.conditions ?? []).filter(({ type, status: state }) =>
+      type.startsWith('Ignored.') ? state === 'True' : type === 'FullyEnforced' && state === 'False',
+    )
+    return telling.map(({ message }) => message)
+  } catch (error: unknown) {
+    // gone since the model was published
+    if (error instanceof ApiError && error.reason === 'NotFound') return []
+    throw error
   }
 }
 

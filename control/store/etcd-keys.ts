@@ -1,5 +1,6 @@
 // Keys and ranges of the etcd store. `<prefix>objects/<group>,<kind>,<namespace>,<name>` sorts by bytes as the parts do one after
-// the other: the comma is below every character of a name. `<prefix>records/<bucket>/<key>` holds the records.
+// the other: the comma is below every character of a name. `<prefix>records/<bucket>/<key>` holds the records, but for the lease of
+// the leader, which stands right before the objects: one watch hears of both, and its renewals say how far the watch is.
 import { MeshError } from '../../core/base/errors.ts'
 import { formatObjectKey, type ObjectKey } from '../../core/model/resource.ts'
 import type { ListFilter } from './store.ts'
@@ -12,6 +13,8 @@ export interface KeyRange {
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: everything up to the comma would break the order of keys
 const unfit = /[\u0000-,]/
+
+const leaseBucket = 'leases'
 
 export class EtcdKeys {
   readonly prefix: string
@@ -35,6 +38,15 @@ export class EtcdKeys {
       throw new MeshError('RESOURCE_INVALID', `${formatObjectKey(key)} holds a character that no name may have`)
     }
     return this.#objects + parts.join(',')
+  }
+
+  isObject(key: string): boolean {
+    return key.startsWith(this.#objects)
+  }
+
+  /** All objects, and the lease. */
+  objectsAndLease(): KeyRange {
+    return { start: this.#bucket(leaseBucket), end: rangeOf(this.#objects).end }
   }
 
   objectKey(key: string): ObjectKey {
@@ -64,7 +76,7 @@ export class EtcdKeys {
   }
 
   #bucket(bucket: string): string {
-    return `${this.prefix}records/${bucket}/`
+    return bucket === leaseBucket ? `${this.prefix}objects-lease/` : `${this.prefix}records/${bucket}/`
   }
 }
 

@@ -20,8 +20,11 @@ export async function* watchObjects(
   filter: ListFilter,
   fromRevision: number,
   signal: AbortSignal,
+  onProgress?: (revision: number) => void,
 ): AsyncGenerator<StoreEvent> {
-  const range = keys.objects(filter)
+  const objects = keys.objects(filter)
+  const isWhole = Object.keys(filter).length === 0
+  const range = isWhole && onProgress !== undefined ? { ...keys.objectsAndLease(), exact: true } : objects
   const ends = AbortSignal.any([signal, client.closing])
   if (ends.aborted) return
   try {
@@ -34,7 +37,12 @@ export async function* watchObjects(
   for await (const events of watchRange(client, { range, revision: fromRevision, previous: true }, signal)) {
     for (const event of events) {
       if (ends.aborted) return
-      const key = keys.objectKey(textOf(event.kv.key))
+      const path = textOf(event.kv.key)
+      if (!keys.isObject(path)) {
+        onProgress?.(Number(event.kv.mod_revision))
+        continue
+      }
+      const key = keys.objectKey(path)
       if (range.exact || fits(key, filter)) yield eventOf(event, keys)
     }
   }

@@ -88,9 +88,14 @@ class EtcdStore implements Store {
     return storedOf(key, before!, revision)
   }
 
-  watch(filter: ListFilter, fromRevision: number, signal: AbortSignal): AsyncIterable<StoreEvent> {
+  watch(
+    filter: ListFilter,
+    fromRevision: number,
+    signal: AbortSignal,
+    onProgress?: (revision: number) => void,
+  ): AsyncIterable<StoreEvent> {
     const source = { client: this.#client, keys: this.#keys, reader: this.#reader }
-    return watchObjects(source, filter, fromRevision, signal)
+    return watchObjects(source, filter, fromRevision, signal, onProgress)
   }
 
   async close(): Promise<void> {

@@ -53,8 +53,16 @@ export interface Store {
   /** `expectedRevision` undefined writes unconditionally onto an existing object. */
   update(key: ObjectKey, object: MeshObject, expectedRevision: number | undefined): Promise<StoredObject>
   delete(key: ObjectKey, expectedRevision: number | undefined): Promise<StoredObject>
-  /** Events after `fromRevision`, in order, until `signal` aborts. Throws RESOURCE_CONFLICT where that revision is compacted. */
-  watch(filter: ListFilter, fromRevision: number, signal: AbortSignal): AsyncIterable<StoreEvent>
+  /**
+   * Events after `fromRevision`, in order, until `signal` aborts. Throws RESOURCE_CONFLICT where that revision is compacted.
+   * `onProgress` is told between events up to which revision they have come, where revisions also grow without objects.
+   */
+  watch(
+    filter: ListFilter,
+    fromRevision: number,
+    signal: AbortSignal,
+    onProgress?: (revision: number) => void,
+  ): AsyncIterable<StoreEvent>
   /** Small private records of the control plane (tokens, hosts, CA, allocation), outside the resource revisions. */
   readonly records: RecordStore
   close(): Promise<void>

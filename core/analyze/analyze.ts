@@ -14,6 +14,7 @@ import { authorizationPolicyRules } from './rules/authorization-policy.ts'
 import { destinationRuleRules } from './rules/destination-rule.ts'
 import { gatewayRules, routeRules } from './rules/gateway-api.ts'
 import { labels, namespace, serviceEntryRules, serviceRules } from './rules/inventory-kinds.ts'
+import { referenceGrantRules } from './rules/referenced-kind.ts'
 import { virtualServiceRules } from './rules/virtual-service.ts'
 
 const rules: RuleTable = {
@@ -31,6 +32,7 @@ const rules: RuleTable = {
   GRPCRoute: routeRules,
   TCPRoute: routeRules,
   TLSRoute: routeRules,
+  ReferenceGrant: referenceGrantRules,
 }
 
 const everyKind: readonly Rule[] = [namespace, labels]

@@ -43,6 +43,8 @@ export interface ExplainedPolicy {
   /** `missing`: the workload names it, and it has not arrived. `matched`: it would decide, had another not decided before. */
   readonly outcome: 'decided' | 'matched' | 'not-matched' | 'missing'
   readonly because: string
+  /** What of the resource is not enforced as written, as its status says. */
+  readonly notes?: readonly string[]
   readonly rules: readonly ExplainedRule[]
 }
 

@@ -71,8 +71,8 @@ export class Check {
   #string(value: unknown, field: StringField, at: Path): void {
     if (typeof value !== 'string') {
       const plain = typeof value === 'number' || typeof value === 'boolean'
-      // a duration of 5 is not mended by quotes
-      const hint = plain ? `; ${field.check?.(String(value)) ?? `write "${value}" in quotes`}` : ''
+      // a duration of 5 is not mended by quotes; a version 1.10 has become 1.1 before it is seen here
+      const hint = plain ? `; ${field.check?.(String(value)) ?? 'write it in quotes'}` : ''
       this.report(at, `must be a string, found ${describe(value)}${hint}`, 'type')
       return
     }
@@ -176,6 +176,7 @@ export class Check {
   #presentFields(value: Readonly<Record<string, unknown>>, field: ObjectField, at: Path): Record<string, unknown> {
     const present: Record<string, unknown> = {}
     for (const [name, entry] of Object.entries(value)) {
+      if (this.problems.length >= maxProblems) return present
       const known = Object.hasOwn(field.fields, name) ? field.fields[name] : undefined
       if (known === undefined && field.open === true) continue
       const inner = known === undefined ? undefined : fieldAt(known, this.#options.version)

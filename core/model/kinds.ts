@@ -37,5 +37,6 @@ export function unknownKind(apiVersion: string, kind: string): string {
     return `${kind} has no ${what} "${apiVersion}"; served: ${served}`
   }
   const names = kinds.map((row) => row.kind)
-  return `kind "${kind}" of "${apiVersion}" is not served; served are ${names.join(', ')}${didYouMean(kind, names)}`
+  const meant = didYouMean(kind, names)
+  return `kind "${kind}" of "${apiVersion}" is not served${meant === '' ? `; served are ${names.join(', ')}` : meant}`
 }

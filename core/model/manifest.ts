@@ -116,8 +116,13 @@ function positionsOf(text: string): ToPosition {
   }
 }
 
-function problemSource(file: string, position: Position, message: string): DocumentSource {
-  return { kind: 'problem', problem: { file, ...position, path: '', message, at: [], reason: 'invalid' } }
+function problemSource(
+  file: string,
+  position: Position,
+  message: string,
+  reason: 'invalid' | 'duplicate' = 'invalid',
+): DocumentSource {
+  return { kind: 'problem', problem: { file, ...position, path: '', message, at: [], reason } }
 }
 
 type ToPosition = (offset: number) => Position
@@ -125,7 +130,11 @@ type ToPosition = (offset: number) => Position
 function readDocument(document: Document.Parsed, file: string, position: ToPosition): readonly DocumentSource[] {
   const faults = [...document.errors, ...document.warnings]
   if (faults.length > 0) {
-    return faults.map((fault) => problemSource(file, position(fault.pos[0]), oneLine(fault.message)))
+    return faults.map(({ code, message, pos }) =>
+      code === 'DUPLICATE_KEY'
+        ? problemSource(file, position(pos[0]), 'the field stands there twice', 'duplicate')
+        : problemSource(file, position(pos[0]), oneLine(message)),
+    )
   }
   const start = position(document.contents?.range?.[0] ?? document.range[0])
   try {

@@ -79,10 +79,13 @@ t.test('kubectl get gets a table', async (t) => {
       { name: 'Name' },
       { name: 'Type' },
       { name: 'Cluster-IP' },
+      { name: 'External-IP' },
       { name: 'Port(s)' },
       { name: 'Age' },
     ],
-    rows: [{ cells: ['web', 'ClusterIP', /^240/, '80', /^\d+s$/], object: { kind: 'PartialObjectMetadata' } }],
+    rows: [
+      { cells: ['web', 'ClusterIP', /^240/, '<none>', '80/TCP', /^\d+s$/], object: { kind: 'PartialObjectMetadata' } },
+    ],
   })
   const yaml = await call('GET', `${services}/web`, { headers: { accept: 'application/yaml' } })
   t.match(parse(yaml.text), { kind: 'Service', metadata: { name: 'web' } })

@@ -131,6 +131,26 @@ t.test('in the foreground the owner waits for what it owns', async (t) => {
   await gone(world, `${policies}/one`)
 })
 
+t.test('owners in a circle do not wait for each other for ever', async (t) => {
+  const world = await apiWorld(t)
+  const { call } = world
+  const made = new Map<string, Record<string, unknown>>()
+  for (const name of ['a', 'b', 'c', 'self'])
+    made.set(name, (await call('POST', services, { body: service(name) })).body)
+  for (const [name, owner] of [
+    ['a', 'c'],
+    ['b', 'a'],
+    ['c', 'b'],
+    ['self', 'self'],
+  ] as const) {
+    const { metadata } = owned(name, made.get(owner)!, { blockOwnerDeletion: true })
+    await call('PATCH', `${services}/${name}`, { body: { metadata }, headers: merge })
+  }
+  for (const name of ['a', 'self'])
+    await call('DELETE', `${services}/${name}`, { body: { propagationPolicy: 'Foreground' } })
+  for (const name of made.keys()) await gone(world, `${services}/${name}`)
+})
+
 t.test('orphans stay, without their owner', async (t) => {
   const world = await apiWorld(t)
   const owner = (await world.call('POST', policies, { body: policy('one') })).body

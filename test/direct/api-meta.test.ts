@@ -107,6 +107,11 @@ t.test('the Swagger document comes as JSON and as the protobuf that kubectl 1.27
   const { definitions, paths } = body as { definitions: Record<string, Json>; paths: Json }
   t.match(definitions['io.k8s.api.core.v1.Service'], { 'x-kubernetes-group-version-kind': [{ kind: 'Service' }] })
   t.notMatch(JSON.stringify(body), /components\/schemas|"oneOf"|"allOf"/)
+  const open = { 'x-kubernetes-preserve-unknown-fields': true, type: undefined, properties: undefined }
+  const namespace = definitions['io.k8s.api.core.v1.Namespace'] as { properties: Json }
+  t.match(namespace.properties['status'], open, 'kubectl would refuse the phase of a namespace in a List')
+  const pod = definitions['io.k8s.api.core.v1.Pod']
+  t.match(JSON.stringify(pod), /"One volume.","x-kubernetes-preserve-unknown-fields":true/)
   const accept = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
   const packed = await raw('GET', '/openapi/v2', { headers: { accept } })
   t.equal(packed.headers['content-type'], 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf')

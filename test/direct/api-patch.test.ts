@@ -77,6 +77,16 @@ t.test('unknown and duplicate fields are refused, told or dropped, as the client
   isStatus(t, await post('Maybe'), 422, 'Invalid', /supported values: "Ignore", "Strict", "Warn"/)
 })
 
+t.test('of very many warnings the last one says how many more there are', async (t) => {
+  const { call } = await apiWorld(t)
+  const spec = { ports: [{ port: 80 }], ...Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`wrong${n}`, 1])) }
+  const query = `${services}?dryRun=All&fieldValidation=Warn`
+  const answer = await call('POST', query, { body: { metadata: { name: 'web' }, spec } })
+  const warnings = String(answer.headers['warning']).match(/299 - /g)
+  t.equal(warnings?.length, 20)
+  t.match(String(answer.headers['warning']), /299 - "and 11 more warnings"$/)
+})
+
 t.test('an unknown field of a policy is never dropped', async (t) => {
   const { call } = await apiWorld(t)
   const body = policy('open', { rules: [{ from: [{ source: { princpals: ['a'] } }] }] })

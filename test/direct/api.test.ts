@@ -118,7 +118,7 @@ t.test('an invalid object is refused with a cause for each field', async (t) => 
   t.match(answer.body['details'], {
     name: 'a',
     group: 'security.istio.io',
-    kind: 'authorizationpolicies',
+    kind: 'AuthorizationPolicy',
     causes: [
       { reason: 'FieldValueInvalid', field: 'spec.rules[0].from[0].source.principal' },
       { reason: 'FieldValueNotSupported', field: 'spec.action' },

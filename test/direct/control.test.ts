@@ -244,3 +244,18 @@ t.test('a host that refuses every version is told of, and keeps nobody else from
   })
   t.equal(refused.length, 1000, 'of what it refuses the beginning is kept')
 })
+
+t.test('a version that does not exist yet cannot be acknowledged in advance', async (t) => {
+  const stateDir = await directory(t)
+  const control = await start(t, stateDir)
+  const h1 = await host(t, control, stateDir, 'h1')
+  const { epoch, version } = h1.snapshot
+  const cut = new Promise<string>((resolve) => {
+    h1.client.on('state', (state) => state.kind === 'waiting' && resolve(state.error.code))
+  })
+  h1.client.acknowledge(epoch, version + 1000, [])
+  t.equal(await cut, 'FEED_PROTOCOL')
+  const { body } = await api(stateDir, 'GET', '/culvert/v1/status')
+  const [known] = body['hosts'] as readonly { readonly version: number }[]
+  t.ok(known!.version <= version)
+})

@@ -136,6 +136,10 @@ export class KindScript {
     const replaced = await this.#ok(['get', this.#resource, this.#name, '-o', 'json'], /./)
     const result = await this.#kubectl.run(['replace', '-f', '-', ...this.#scope], replaced.stdout)
     this.#t.match(result, { code: 0, stdout: /replaced/ }, `kubectl replace\n${result.stderr}`)
+    // a List is checked by kubectl itself, against the Swagger document
+    const list = await this.#ok(['get', this.#resource, '-o', 'yaml'], /^kind: List$/m)
+    const all = await this.#kubectl.run(['replace', '-f', '-', ...this.#scope], list.stdout)
+    this.#t.match(all, { code: 0, stdout: /replaced/ }, `kubectl replace of a List\n${all.stderr}`)
   }
 
   async #deletes(): Promise<void> {

@@ -41,8 +41,8 @@ export class CliWorld {
     }
   }
 
-  culvert(words: readonly string[], input = ''): Promise<CliResult> {
-    const env = { ...process.env, CULVERT_KUBECONFIG: this.kubeconfig, NODE_OPTIONS: '' }
+  culvert(words: readonly string[], input = '', variables: NodeJS.ProcessEnv = {}): Promise<CliResult> {
+    const env = { ...process.env, CULVERT_KUBECONFIG: this.kubeconfig, NODE_OPTIONS: '', ...variables }
     return new Promise((resolve) => {
       const child = execFile(process.execPath, [main, ...words], { env, timeout: 60_000 }, (error, out, err) => {
         resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err })

@@ -136,8 +136,8 @@ export class EtcdCluster {
   }
 }
 
-/** All held at once, so that they differ. */
-async function freePorts(count: number): Promise<readonly number[]> {
+/** Ports of loopback that were free a moment ago; all held at once, so that they differ. */
+export async function freePorts(count: number): Promise<readonly number[]> {
   const servers = Array.from({ length: count }, () => createServer())
   const ports: number[] = []
   for (const server of servers) {

@@ -28,6 +28,8 @@ export interface MeshLabOptions {
   readonly leafLifetime?: string
   /** Of the daemons. */
   readonly drainTimeout?: string
+  /** More environment for single processes, by unit name. */
+  readonly environment?: NonNullable<UpOptions['environment']>
 }
 
 const script = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
@@ -42,6 +44,7 @@ export async function meshLab(options: MeshLabOptions): Promise<MeshLab> {
     objects: parse(options.manifests),
     ...(options.leafLifetime === undefined ? {} : { leafLifetime: options.leafLifetime }),
     ...(options.drainTimeout === undefined ? {} : { drainTimeout: options.drainTimeout }),
+    ...(options.environment === undefined ? {} : { environment: options.environment }),
   }
   const world = new MeshLab(await upLab(up))
   await world.converge()

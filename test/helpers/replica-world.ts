@@ -4,7 +4,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text as readText } from 'node:stream/consumers'
@@ -16,9 +15,9 @@ import { FeedClient } from '../../core/feed/client.ts'
 import { Snapshot } from '../../core/model/snapshot.ts'
 import type { CompiledDelta } from '../../core/model/types.ts'
 import { type Answer, api, type Credentials, token, until } from './control-world.ts'
-import { EtcdCluster } from './etcd.ts'
+import { EtcdCluster, freePorts } from './etcd.ts'
 
-const passphrase = 'a passphrase of the replica tests'
+export const passphrase = 'a passphrase of the replica tests'
 const main = join(import.meta.dirname, '../../cli/main.ts')
 
 /** One control plane process that can be killed and started again at the same addresses. */
@@ -27,14 +26,22 @@ export class ReplicaProcess {
   readonly feedPort: number
   readonly #apiPort: number
   readonly #endpoints: string
+  readonly #more: Readonly<Record<string, string>>
   #child: ChildProcess | undefined
   #output = ''
 
-  constructor(stateDir: string, ports: readonly [number, number], endpoints: string) {
+  /** `ports`: of the API and of the feed, on loopback; `more`: flags that replace or add to those. */
+  constructor(
+    stateDir: string,
+    ports: readonly [number, number],
+    endpoints: string,
+    more: Readonly<Record<string, string>> = {},
+  ) {
     this.stateDir = stateDir
     this.#apiPort = ports[0]
     this.feedPort = ports[1]
     this.#endpoints = endpoints
+    this.#more = more
   }
 
   get output(): string {
@@ -67,6 +74,7 @@ export class ReplicaProcess {
       'api-address': `127.0.0.1:${this.#apiPort}`,
       'feed-address': `127.0.0.1:${this.feedPort}`,
       'log-level': 'info',
+      ...this.#more,
     }
     const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
     const env = { ...process.env, CULVERT_CA_PASSPHRASE: passphrase }
@@ -238,17 +246,4 @@ export class ReplicaWorld {
     await this.etcd.close()
     await rm(this.#folder, { recursive: true, force: true })
   }
-}
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports: number[] = []
-  for (const server of servers) {
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    if (address !== null && typeof address === 'object') ports.push(address.port)
-  }
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
 }

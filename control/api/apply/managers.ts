@@ -72,6 +72,7 @@ function decodeOwner(entry: unknown): Owner | undefined {
   const { manager, operation, apiVersion, subresource, time, fieldsType, fieldsV1 } = entry
   if (operation !== 'Apply' && operation !== 'Update') return undefined
   if (typeof apiVersion !== 'string' || (fieldsType !== undefined && fieldsType !== 'FieldsV1')) return undefined
+  if (!isShown(manager) || !isShown(subresource) || !isTime(time)) return undefined
   const set = decodeFields(fieldsV1 ?? {})
   if (set === undefined) return undefined
   return {
@@ -82,6 +83,21 @@ function decodeOwner(entry: unknown): Owner | undefined {
     ...(typeof time === 'string' ? { time } : {}),
     set,
   }
+}
+
+/** Characters of a manager, as in Kubernetes. */
+const maxShown = 128
+
+function isShown(value: unknown): boolean {
+  return typeof value !== 'string' || (value.length <= maxShown && /^[\P{C}]*$/u.test(value))
+}
+
+/** A time that no client can read would make every list with the object unreadable. */
+function isTime(value: unknown): boolean {
+  if (typeof value !== 'string') return true
+  return (
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/.test(value) && !Number.isNaN(Date.parse(value))
+  )
 }
 
 /** `[{}]`: somebody asks for the ownership to be forgotten. */

@@ -85,7 +85,8 @@ function mapSchema(field: MapField, version: string): Schema {
 }
 
 function objectSchema(field: ObjectField, version: string): Schema {
-  return { type: 'object', ...propertiesOf(field.fields, version), ...atomic(field.atomic) }
+  const open = field.open === true ? { 'x-kubernetes-preserve-unknown-fields': true } : {}
+  return { type: 'object', ...propertiesOf(field.fields, version), ...atomic(field.atomic), ...open }
 }
 
 /** `properties` and `required` of the fields that this version has. */

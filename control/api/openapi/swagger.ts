@@ -7,6 +7,7 @@ export interface OpenApiPart {
   readonly components: { readonly schemas: Readonly<Record<string, Schema>> }
 }
 
+const open = 'x-kubernetes-preserve-unknown-fields'
 const methods = ['get', 'put', 'post', 'patch', 'delete']
 
 /** All parts in one document. */
@@ -59,8 +60,12 @@ function parameter({ schema, ...rest }: Schema): Schema {
   return { ...rest, ...(schema as Schema) }
 }
 
-/** Swagger has neither `oneOf` nor `components`, and lets words stand beside a `$ref`. */
+/**
+ * Swagger has neither `oneOf` nor `components`, and lets words stand beside a `$ref`. kubectl checks a List by this document and takes
+ * no notice of `preserve-unknown-fields`, so that a type or properties beside it would refuse what the server takes.
+ */
 function swaggerSchema(schema: Schema): Schema {
+  if (schema[open] === true) return { description: schema['description'], [open]: true }
   const { oneOf, allOf, default: _, ...rest } = schema
   const whole = oneOf === undefined ? rest : { type: 'string', ...rest }
   const referred = allOf === undefined ? whole : { ...(allOf as readonly Schema[])[0], ...whole }

@@ -27,7 +27,13 @@ type Container = Record<string, unknown> | unknown[]
 export function jsonPatch(document: unknown, patch: unknown): unknown {
   const operations = readOperations(patch)
   const run = new Run(document)
-  for (const operation of operations) run.apply(operation)
+  try {
+    for (const operation of operations) run.apply(operation)
+  } catch (error: unknown) {
+    // copies of a value into itself double its depth, and cloning recurses
+    if (error instanceof RangeError) throw rejected('the document would be nested too deeply')
+    throw error
+  }
   return run.document
 }
 

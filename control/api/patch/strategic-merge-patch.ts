@@ -1,6 +1,5 @@
 // Strategic merge patch: what `kubectl edit`, `patch` and client-side `apply` send for Kubernetes' own kinds. Lists merge by the
 // keys of the field tables (`ListField.patch`); directives start with `$`. Pure; write-requests.ts calls it.
-import { isDeepStrictEqual } from 'node:util'
 import { isObject } from '../../../core/model/field-check.ts'
 import type { Field, ListField } from '../../../core/model/fields/field.ts'
 import { ApiError } from '../errors.ts'
@@ -59,16 +58,18 @@ function retained(target: Fields, keys: unknown): Fields {
   if (keys === undefined) return target
   if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string'))
     throw new ApiError('BadRequest', '$retainKeys must be a list of field names')
-  return Object.fromEntries(Object.entries(target).filter(([key]) => keys.includes(key)))
+  const kept = new Set<string>(keys)
+  return Object.fromEntries(Object.entries(target).filter(([key]) => kept.has(key)))
 }
 
 function removeValues(merged: Map<string, unknown>, key: string, values: unknown): void {
   if (!Array.isArray(values)) throw new ApiError('BadRequest', `${deletePrefix}${key} must be a list of values`)
   const list = merged.get(key)
   if (!Array.isArray(list)) return
+  const gone = new Set(values.map((value) => JSON.stringify(value)))
   merged.set(
     key,
-    list.filter((item) => !values.some((value) => isDeepStrictEqual(item, value))),
+    list.filter((item) => !gone.has(JSON.stringify(item))),
   )
 }
 
@@ -106,14 +107,18 @@ function mergedItems(
   const items = patch.map((item) => keyed(item, mergeKey))
   if (items.some((item) => item['$patch'] === 'replace' && !Object.hasOwn(item, mergeKey)))
     return items.filter((item) => Object.hasOwn(item, mergeKey)).map(plain)
-  const gone = items.filter((item) => item['$patch'] === 'delete').map((item) => item[mergeKey])
-  let merged = list.filter((item) => !isObject(item) || !gone.includes(item[mergeKey]))
+  const gone = new Set(items.filter((item) => item['$patch'] === 'delete').map((item) => item[mergeKey]))
+  const merged = list.filter((item) => !isObject(item) || !gone.has(item[mergeKey]))
+  // a look through the list for each item would take minutes for a hostile patch
+  const places = new Map<unknown, number>()
+  for (const [index, item] of merged.entries())
+    if (isObject(item) && !places.has(item[mergeKey])) places.set(item[mergeKey], index)
   for (const item of items) {
     if (item['$patch'] === 'delete') continue
-    const at = merged.findIndex((held) => isObject(held) && held[mergeKey] === item[mergeKey])
+    const at = places.get(item[mergeKey]) ?? merged.length
     const held = merged[at]
-    const result = strategicMergePatch(isObject(held) ? held : {}, item, field.item)
-    merged = at < 0 ? [...merged, result] : merged.with(at, result)
+    merged[at] = strategicMergePatch(isObject(held) ? held : {}, item, field.item)
+    places.set(item[mergeKey], at)
   }
   return merged
 }

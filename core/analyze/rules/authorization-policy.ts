@@ -101,15 +101,26 @@ function checkNamespaces({ inventory, report }: RuleContext, namespaces: unknown
 
 const methodPattern = /^[A-Z*][A-Z_*-]*$/
 
+/** Message and remedy of a path that no request has. */
+function pathFault(path: string): readonly [string, string] | undefined {
+  if (!/^[/*{]/.test(path)) return [`"${path}" matches no request: a path begins with /`, `write "/${path}"`]
+  // {*} and {**} are templates; else * is a pattern at one end only
+  const literal = path.replaceAll(/\{\*{1,2}\}/g, '').replace(/^\*|\*$/, '')
+  if (!literal.includes('*')) return undefined
+  return [
+    `"${path}" matches no request: "*" is a pattern at one end of a path only`,
+    'write {*} for one segment of the path, {**} for any number of them',
+  ]
+}
+
 const operations: Rule = ({ object, report }) => {
   for (const rule of rulesOf(object)) {
     for (const { value, at } of items(rule.value['to'], [...rule.at, 'to'])) {
       const operation = fields(value['operation'])
       for (const field of ['paths', 'notPaths']) {
         for (const [index, path] of texts(operation[field]).entries()) {
-          if (path.startsWith('/') || path.startsWith('*') || path.startsWith('{')) continue
-          const message = `"${path}" matches no request: a path begins with /`
-          report('PathNeverMatches', [...at, 'operation', field, index], message, `write "/${path}"`)
+          const fault = pathFault(path)
+          if (fault !== undefined) report('PathNeverMatches', [...at, 'operation', field, index], ...fault)
         }
       }
       for (const field of ['methods', 'notMethods']) {

@@ -18,6 +18,7 @@ import {
   text,
   texts,
 } from '../values.ts'
+import { checkKind } from './referenced-kind.ts'
 import { checkPort } from './references.ts'
 
 /** Classes that are there without an object: Culvert's, and Istio's name for the same. */
@@ -37,6 +38,7 @@ const parents: Rule = (context) => {
   for (const { value, at } of items(specOf(context.object)['parentRefs'], ['spec', 'parentRefs'])) {
     const kind = text(value['kind']) ?? 'Gateway'
     const group = typeof value['group'] === 'string' ? value['group'] : gatewayGroup
+    checkKind(context, group, kind, at)
     if (kind === 'Gateway' && group === gatewayGroup) checkGateway(context, value, at)
     if (kind === 'Service' && group === '') checkService(context, value, at, false)
   }
@@ -147,7 +149,9 @@ const backends: Rule = (context) => {
 
 function checkBackend(context: RuleContext, backend: Fields, at: Path): void {
   const kind = text(backend['kind']) ?? 'Service'
-  if (kind !== 'Service' || (text(backend['group']) ?? '') !== '') return
+  const group = typeof backend['group'] === 'string' ? backend['group'] : ''
+  checkKind(context, group, kind, at)
+  if (kind !== 'Service' || group !== '') return
   checkGrant(context, backend, at)
   checkService(context, backend, at, true)
 }

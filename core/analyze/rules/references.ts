@@ -36,12 +36,25 @@ export function checkHost(context: RuleContext, host: string, at: Path): KnownHo
 function isMissing({ inventory, object }: RuleContext, qualified: string): boolean {
   const service = inventory.serviceOf(qualified)
   if (service !== undefined) return inventory.knowsHosts(service.namespace)
+  if (mended(inventory.settings.serviceDomain, qualified) !== undefined) return true
   return inventory.settings.complete || inventory.knows('ServiceEntry', istioNetworking, namespaceOf(object))
+}
+
+/** The domain of services of several clusters, which is near enough to be taken for a slip of the pen. */
+const clusterSet = 'clusterset.local'
+
+/** The host with the domain of services, where it ends in a misspelt one: `orders.shop.svc.cluster.locl`. */
+function mended(serviceDomain: string, host: string): string | undefined {
+  const [, name, domain = ''] = /^([^.]+\.[^.]+)\.(svc\..+)$/.exec(host) ?? []
+  if (name === undefined || domain === `svc.${clusterSet}`) return undefined
+  return nearestOf(domain, [serviceDomain]) === undefined ? undefined : `${name}.${serviceDomain}`
 }
 
 function nearHost({ inventory, object }: RuleContext, host: string, qualified: string): string | undefined {
   const service = inventory.serviceOf(qualified)
-  if (service === undefined) return nearestOf(host, inventory.hostNames())
+  if (service === undefined) {
+    return mended(inventory.settings.serviceDomain, qualified) ?? nearestOf(host, inventory.hostNames())
+  }
   const names = inventory.objects('Service', '', service.namespace).map(({ metadata }) => metadata.name)
   const near = nearestOf(service.name, names)
   if (near !== undefined) return host.includes('.') ? inventory.qualify(near, service.namespace) : near

@@ -3,8 +3,20 @@ import type { Path } from '../../model/fields/field.ts'
 import type { MeshObject } from '../../model/resource.ts'
 import { istioNetworking } from '../inventory.ts'
 import type { Rule, RuleContext } from '../rule.ts'
-import { durationMs, type Fields, fields, items, list, namespaceOf, number, specOf, text, texts } from '../values.ts'
-import { checkDestination, checkHost } from './references.ts'
+import {
+  durationMs,
+  type Fields,
+  fields,
+  items,
+  labelsOf,
+  list,
+  namespaceOf,
+  number,
+  specOf,
+  text,
+  texts,
+} from '../values.ts'
+import { checkDestination, checkHost, checkSelector } from './references.ts'
 
 /** A delegate has no hosts; every other needs one that somebody can call. */
 const hosts: Rule = (context) => {
@@ -36,6 +48,37 @@ const destinations: Rule = (context) => {
       checkDestination(context, value['destination'], [...mirrorAt, 'destination'])
     }
     checkDelegate(context, fields(route['delegate']), [...at, 'delegate'])
+  }
+}
+
+/** Rules for callers with certain labels, of which there may be none. */
+const callers: Rule = (context) => {
+  for (const { route, at } of routesOf(context.object)) {
+    for (const { value, at: matchAt } of items(route['match'], [...at, 'match'])) {
+      const namespace = text(value['sourceNamespace'])
+      // without a namespace callers of all of them are meant, which files seldom hold
+      if (namespace === undefined && !context.inventory.settings.complete) continue
+      checkSelector(context, namespace, labelsOf(value['sourceLabels']), [...matchAt, 'sourceLabels'])
+    }
+  }
+}
+
+/** Methods are upper-case, and a path begins with a slash: a match that says otherwise takes no request. */
+const requests: Rule = ({ object, report }) => {
+  for (const { value: route, at } of items(specOf(object)['http'], ['spec', 'http'])) {
+    for (const { value, at: matchAt } of items(route['match'], [...at, 'match'])) {
+      const method = text(fields(value['method'])['exact'])
+      if (method !== undefined && /[a-z]/.test(method)) {
+        const message = `"${method}" matches no request: methods are upper-case`
+        report('PathNeverMatches', [...matchAt, 'method', 'exact'], message, `write "${method.toUpperCase()}"`)
+      }
+      for (const how of ['exact', 'prefix']) {
+        const path = text(fields(value['uri'])[how])
+        if (path === undefined || /^[/*]/.test(path) || path === '') continue
+        const message = `"${path}" matches no request: a path begins with /`
+        report('PathNeverMatches', [...matchAt, 'uri', how], message, `write "/${path}"`)
+      }
+    }
   }
 }
 
@@ -161,4 +204,13 @@ function routesOf(object: MeshObject): readonly { readonly route: Fields; readon
   )
 }
 
-export const virtualServiceRules: readonly Rule[] = [hosts, gateways, destinations, reachable, timeouts, sameHost]
+export const virtualServiceRules: readonly Rule[] = [
+  hosts,
+  gateways,
+  destinations,
+  callers,
+  requests,
+  reachable,
+  timeouts,
+  sameHost,
+]

@@ -33,7 +33,7 @@ export function explain(
     steps: [
       sourceStep(question.source, source),
       destinationStep(question.destination, destination, source),
-      ...endpointStep(destination, paths, standby),
+      ...endpointStep(destination, paths, standby, source),
       ...pathSteps(paths),
       ...layer7Step(question),
       limitsStep(limits),
@@ -49,16 +49,17 @@ function pickLimits({ establishTimeoutMs, connectTimeoutMs, maxEndpoints, patien
 }
 
 function waysOf(snapshot: Snapshot, source: Source, destination: Destination): readonly ExplainedPath[] {
-  if (destination.kind === 'name') return [elsewhere(source, destination.port)]
+  if (destination.kind === 'name') return [elsewhere(source, destination)]
   const dials = dialsOf(source, destination)
   const paths = dials.flatMap((dial) => pathsTo(snapshot, source, dial))
   return paths.length > 0 ? paths : [nowhere(destination)]
 }
 
 /** A name that somebody else resolves. */
-function elsewhere({ capture }: Source, port: number): ExplainedPath {
+function elsewhere({ capture }: Source, { port, namespaceWithout }: Destination): ExplainedPath {
   const captured = capture === 'captured' || capture === 'leaving'
-  const because = 'what the name resolves to is not known here; explain the address for a verdict that is certain'
+  const none = namespaceWithout === undefined ? '' : `namespace ${namespaceWithout} has no service of this name; `
+  const because = `${none}what the name resolves to is not known here; explain the address for a verdict that is certain`
   const transportBecause = captured ? 'unless the address is one of the mesh' : 'the source is not captured'
   const verdict = captured ? 'allowed' : 'not-captured'
   const place = `?:${port}`

@@ -27,6 +27,8 @@ export interface Destination {
   readonly addresses: readonly string[]
   readonly service?: Service
   readonly workload?: Workload
+  /** A namespace of the mesh, where a name outside it reads like one of its services but is none. */
+  readonly namespaceWithout?: string
 }
 
 /** What the model says of a workload's capture; peers go by the tunnel, so it is what counts. */
@@ -53,7 +55,10 @@ export function locateSource(snapshot: Snapshot, { source: text, namespace }: Ex
     return { workload, addresses: [address], capture: captureOf(workload) }
   }
   const workload = workloadNamed(snapshot, text, namespace)
-  if (workload === undefined) throw unknown(`no workload "${text}"`, text, workloadNames(snapshot))
+  if (workload === undefined) {
+    const separator = text.includes('/') ? '/' : '.'
+    throw unknown(`no workload "${text}"`, text, workloadNames(snapshot, separator))
+  }
   return { workload, addresses: workload.addresses, capture: captureOf(workload) }
 }
 
@@ -113,8 +118,19 @@ function named(snapshot: Snapshot, name: string, port: number | undefined, names
   if (meaning.kind === 'absent' || near !== undefined || !name.includes('.')) {
     throw unknown(`no service or workload "${name}"`, name, known)
   }
-  if (port !== undefined) return { kind: 'name', port, addresses: [] }
+  const namespaceWithout = namespaceLike(snapshot, name)
+  if (port !== undefined) {
+    return { kind: 'name', port, addresses: [], ...(namespaceWithout === undefined ? {} : { namespaceWithout }) }
+  }
   throw new MeshError('RESOURCE_INVALID', `to which port of ${name}? Write ${name}:443, for example`)
+}
+
+/** The namespace in `x.shop` and `x.shop.svc`. It may still be a name outside: some top-level domains are called like namespaces. */
+function namespaceLike(snapshot: Snapshot, name: string): string | undefined {
+  const [, namespace] = /^[^.]+\.([^.]+)(?:\.svc)?$/.exec(name) ?? []
+  if (namespace === undefined) return undefined
+  const known = (each: Service | Workload): boolean => each.namespace === namespace
+  return [...snapshot.services(), ...snapshot.workloads()].some(known) ? namespace : undefined
 }
 
 function toService(snapshot: Snapshot, service: Service, port: number | undefined): Destination {

@@ -33,8 +33,9 @@ export function destinationStep(text: string, destination: Destination, source: 
   const { kind, service, workload, addresses, port } = destination
   const what = 'destination'
   if (kind === 'name') {
-    const because =
-      'it is no name of the mesh: the resolver of the workload answers, and what it answers is not known here'
+    const { namespaceWithout } = destination
+    const none = namespaceWithout === undefined ? '' : `: namespace ${namespaceWithout} has no such service`
+    const because = `it is no name of the mesh${none}: the resolver of the workload answers, and what it answers is not known here`
     return { what, outcome: `${text} is a name outside the mesh`, because }
   }
   const shown = addresses.length === 0 ? 'nothing' : addresses.join(', ')
@@ -52,13 +53,13 @@ export function destinationStep(text: string, destination: Destination, source: 
   return { what, outcome: `${shown} port ${port}`, because: 'the mesh knows neither a workload nor a service there' }
 }
 
-/** Steps that differ between the ways are told for each of them. */
+/** Steps that differ between the ways are told for each kind of them. */
 export function pathSteps(paths: readonly ExplainedPath[]): readonly ExplainStep[] {
   const parts = [waypointOf, transportOf, identitiesOf, peerAuthenticationOf, authorizationOf, dryRunOf, refusedOf]
   return parts.flatMap((part) => {
-    const groups = Map.groupBy(paths, (path) => JSON.stringify(part(path)))
+    const groups = Map.groupBy(paths, (path) => JSON.stringify(part(path, [])))
     return [...groups.values()].flatMap((group) => {
-      const step = part(group[0]!)
+      const step = part(group[0]!, group)
       if (step === undefined) return []
       if (group.length === paths.length) return [step]
       return [{ ...step, targets: [...new Set(group.map(({ target }) => target))] }]
@@ -71,9 +72,15 @@ function waypointOf({ transport, code }: ExplainedPath): ExplainStep | undefined
   return { what: 'waypoint', outcome: 'none', because: 'none stands there: the connection stays at layer 4' }
 }
 
-function transportOf({ transport, transportBecause, peer }: ExplainedPath): ExplainStep | undefined {
+function transportOf(
+  { transport, transportBecause }: ExplainedPath,
+  alike: readonly ExplainedPath[],
+): ExplainStep | undefined {
   if (transport === 'none') return undefined
-  const words = { tunnel: `HBONE tunnel to ${peer}`, plaintext: 'plaintext', loopback: 'loopback' } as const
+  const peers = new Set(alike.map(({ peer }) => peer))
+  const [peer] = peers
+  const tunnel = peers.size === 1 ? `HBONE tunnel to ${peer}` : `HBONE tunnel to one of ${peers.size} addresses`
+  const words = { tunnel, plaintext: 'plaintext', loopback: 'loopback' } as const
   return { what: 'transport', outcome: words[transport], because: transportBecause }
 }
 
@@ -129,11 +136,15 @@ export function endpointStep(
   { service }: Destination,
   paths: readonly ExplainedPath[],
   standby: Explanation['standby'],
+  source: Source,
 ): readonly ExplainStep[] {
   if (service === undefined) return []
   const serving = new Set(paths.flatMap(({ workload }) => workload?.uid ?? []))
   const of = serving.size + standby.length
-  const names = paths.flatMap(({ workload, target }) => (workload === undefined ? [] : [`${workload.name} ${target}`]))
+  // who is not captured never gets as far as the endpoints of a virtual IP
+  const chooses = source.capture === 'captured' || source.capture === 'leaving'
+  if (of === 0 && !chooses) return []
+  const names = [...new Set(paths.flatMap(({ workload }) => workload?.name ?? []))]
   const because = [...names.slice(0, 5), ...(names.length > 5 ? [`and ${names.length - 5} more`] : [])].join(', ')
   const reasons = standby.slice(0, 3).map(({ workload, because: why }) => `${workload.name}: ${why}`)
   const text = [because, ...reasons].filter((part) => part !== '').join('; ')

@@ -30,6 +30,33 @@ export function nodeStatusCell(node: MeshObject): string {
   return node.spec?.['unschedulable'] === true ? `${word},SchedulingDisabled` : word
 }
 
+interface ServicePortLike {
+  readonly port: number
+  readonly nodePort?: number
+  readonly protocol?: string
+}
+
+/** `80/TCP`, `80:30080/TCP`. */
+export function servicePortsCell({ spec }: MeshObject): string {
+  const ports = (spec?.['ports'] ?? []) as readonly ServicePortLike[]
+  return ports
+    .map(({ port, nodePort, protocol }) => `${port}${nodePort ? `:${nodePort}` : ''}/${protocol ?? 'TCP'}`)
+    .join(',')
+}
+
+interface IngressLike {
+  readonly ip?: string
+  readonly hostname?: string
+}
+
+/** Where a service is reached besides its virtual IPs: what somebody else has given it, since the mesh makes no load balancers. */
+export function serviceExternalCell({ spec, status }: MeshObject): string {
+  if (spec?.['type'] === 'ExternalName') return String(spec['externalName'] ?? '')
+  const balancer = (status?.['loadBalancer'] ?? {}) as { readonly ingress?: readonly IngressLike[] }
+  const ingress = (balancer.ingress ?? []).map(({ ip, hostname }) => ip ?? hostname ?? '')
+  return [...ingress, ...((spec?.['externalIPs'] ?? []) as readonly string[])].join(',')
+}
+
 const rolePrefix = 'node-role.kubernetes.io/'
 
 export function nodeRolesCell({ metadata: { labels = {} } }: MeshObject): string {

@@ -3,9 +3,10 @@
 import { namespaceSpec } from '../fields/namespace.ts'
 import { dnsLabel, serviceName } from '../fields/rules.ts'
 import { serviceSpec } from '../fields/service.ts'
+import { serviceExternalCell, servicePortsCell } from './core-cells.ts'
 import { inventoryKinds } from './inventory.ts'
 import { keptKinds } from './kept.ts'
-import { age, column, type Kind } from './kind.ts'
+import { age, column, computed, type Kind } from './kind.ts'
 
 export const namespaceKind: Kind = {
   kind: 'Namespace',
@@ -37,7 +38,8 @@ export const serviceKind: Kind = {
   columns: [
     column('Type', 'spec.type', 'How the service is published.'),
     column('Cluster-IP', 'spec.clusterIP', 'Virtual IP.'),
-    column('Port(s)', 'spec.ports.port', 'Ports on the virtual IP.'),
+    computed('External-IP', 'Where else it is reached.', serviceExternalCell),
+    computed('Port(s)', 'Ports on the virtual IP, and on every host, with their protocol.', servicePortsCell),
     age,
     column('Cluster-IPs', 'spec.clusterIPs', 'Virtual IPs of both families.', 1),
     column('Selector', 'spec.selector', 'Labels of the workloads.', 1),

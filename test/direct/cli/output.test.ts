@@ -40,6 +40,16 @@ t.test('a list is narrowed by fields, ordered, and printed without headers or fo
   t.match(both.out, /^service\/a .*\n[\s\S]*\n\nNAME +STATUS.*\n[\s\S]*^namespace\/shop /m)
 })
 
+t.test('what the server warns of is told once, on stderr', async (t) => {
+  const rule = (name: string, app: string) =>
+    'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n' +
+    `metadata: {name: ${name}}\nspec: {selector: {matchLabels: {app: ${app}}}, rules: [{}]}\n`
+  const { code, err } = await culvert(['apply', '-f', '-'], [rule('one', 'x'), rule('two', 'x')].join('---\n'))
+  t.equal(code, 0)
+  const warnings = err.split('\n').filter((line) => line.startsWith('Warning: spec.selector'))
+  t.equal(warnings.length, 1, err)
+})
+
 t.test('a dry run at the server changes nothing, and tells what would become of it', async (t) => {
   const folder = join(state, 'tree')
   mkdirSync(join(folder, 'below'), { recursive: true })
@@ -68,6 +78,15 @@ t.test('status is stable JSON, and --check ends with 3 only where something is w
   t.equal(code, isWrong ? 3 : 0)
   t.match(await culvert(['status', '--interval', 'x', '--watch']), { code: 2, err: /--interval/ })
   t.match(await culvert(['status', '-o', 'wide']), { code: 0, out: /^REPLICA +API +FEED +BUILD +ROLE$/m })
+})
+
+t.test('kubeconfig --merge without a file adds the mesh to the file that kubectl uses', async (t) => {
+  const file = join(t.testdir({}), 'kube', 'config')
+  const merge = ['kubeconfig', '--state-dir', state, '--merge', '--name', 'mesh']
+  const merged = await culvert(merge, '', { KUBECONFIG: `${file}:/nowhere` })
+  t.match(merged, { code: 0, out: `${file} has the context "mesh" now, and it is the current one\n` })
+  t.match(await culvert(['context', 'list', '--kubeconfig', file, '-o', 'name']), { code: 0, out: 'mesh\n' })
+  t.match(await culvert(['get', 'ns', '--kubeconfig', file]), { code: 0, out: /shop/ })
 })
 
 t.test('a shell completes what the mesh has, and is told nothing where it does not answer', async (t) => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -87,11 +87,12 @@ t.test(
 )
 
 t.test('a daemon that fails to answer is not counted as having taken the change while it is there', async (t) => {
-  const { acks, create } = prepare(t)
+  const { acks, create, path } = prepare(t)
   const model = create()
   const sink = { connected: 1, delta: () => Promise.reject(new Error('gone')), bundle: async () => {} }
   model.publishTo(sink)
   model.apply(delta(1))
+  await until(() => existsSync(path) && JSON.parse(readFileSync(path, 'utf8')).value.delta.version === 1)
   await new Promise((resolve) => setTimeout(resolve, 30))
   t.same(acks, [])
   sink.connected = 0

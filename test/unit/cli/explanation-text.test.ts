@@ -5,7 +5,7 @@ import { painter } from '../../../cli/render.ts'
 import { UsageError } from '../../../cli/session.ts'
 import { explain } from '../../../core/decide/explain/explain.ts'
 import type { LiveExplanation } from '../../../core/model/explanation.ts'
-import { authorization, rule, snapshotOf, workload } from '../../helpers/model.ts'
+import { authorization, rule, service, snapshotOf, workload } from '../../helpers/model.ts'
 
 const plain = painter({ isTTY: false }, {})
 const frontend = workload({ name: 'frontend-1', serviceAccount: 'frontend', addresses: ['10.0.0.9'] })
@@ -52,7 +52,44 @@ t.test('many ways are cut, with a hint', async (t) => {
   const text = explanationText({ ...denied, paths }, plain)
   t.match(text, /PATHS \(25\)/)
   t.match(text, /and 5 more: see them with -o json/)
-  t.match(text, /<0\.1% of the connections/)
+  t.match(text, / <0\.1% /)
+})
+
+t.test(
+  'four endpoints in two families are one step each and one table; the one that differs stands alone',
+  async (t) => {
+    const dual = { ...frontend, addresses: ['10.0.0.9', 'fd00::9'] }
+    const behind = [{ service: 'shop/orders.shop.svc.cluster.local', ports: { 80: 8080 } }]
+    const members = [1, 2, 3, 4].map((n) =>
+      workload({ name: `orders-${n}`, node: 'h2', addresses: [`10.0.1.${n}`, `fd00::1:${n}`], services: behind }),
+    )
+    const asked = { source: 'shop/frontend-1', destination: 'orders.shop:80' }
+    const textOf = (...endpoints: typeof members): string =>
+      explanationText(explain(snapshotOf(dual, service(), ...endpoints), asked), plain)
+    const text = textOf(...members)
+    t.match(text, /transport: HBONE tunnel to one of 8 addresses\n/)
+    t.match(text, /endpoints: 4 of 4 serve\n {6}orders-1, orders-2, orders-3, orders-4\n/)
+    t.equal(text.match(/no policy holds/g)?.length, 3, 'in the summary, the step, the table')
+    t.match(text, /PATHS \(8\)\n {2}allowed, endpoints of shop\/orders\.shop\.svc\.cluster\.local\n/)
+    t.match(text, /^ {6}DIALLED +ENDS AT +WORKLOAD +SHARE +CALLER SEEN$/m)
+    t.match(text, /^ {6}\[2001:2::1\]:80 +\[fd00::1:4\]:8080 +shop\/orders-4 +25% +fd00::9$/m)
+    t.ok(text.split('\n').length < 40, text)
+
+    const odd = workload({ ...members[0], addresses: ['10.0.1.1'], protocol: 'TCP' })
+    const alone = textOf(odd, ...members.slice(1))
+    t.match(alone, /transport: plaintext \(10\.0\.1\.1:8080\)/)
+    t.equal(alone.match(/^ {6}DIALLED/gm)?.length, 2)
+    t.match(
+      alone,
+      /so no policy is asked\n {6}DIALLED.*\n {6}240\.240\.0\.1:80 +10\.0\.1\.1:8080 +shop\/orders-1 +25% +-\n/,
+    )
+  },
+)
+
+t.test('the endpoints of a virtual IP are no step for who cannot get as far', async (t) => {
+  const explanation = explain(snapshotOf(orders, service()), { source: '10.9.9.9', destination: 'orders.shop:80' })
+  t.equal(explanation.verdict, 'unreachable')
+  t.notOk(explanation.steps.some(({ what }) => what === 'endpoints'))
 })
 
 t.test('the question becomes parameters; a malformed header is a wrong command line', async (t) => {

@@ -74,7 +74,12 @@ t.test('cells follow paths through lists and maps', async (t) => {
   }
   const now = Date.parse('2026-01-01T00:01:00Z')
   const byName = new Map(serviceKind.columns.map((column) => [column.name, cell(object, column, now)]))
-  t.match(Object.fromEntries(byName), { 'Port(s)': '80,443', Selector: 'app=x,v=1', Age: '60s', 'Cluster-IP': '' })
+  t.match(Object.fromEntries(byName), {
+    'Port(s)': '80/TCP,443/TCP',
+    Selector: 'app=x,v=1',
+    Age: '60s',
+    'Cluster-IP': '',
+  })
   const wide = objectTable([object], serviceKind.columns, { namespaces: true, wide: true, now })
   t.same(wide.headers.slice(0, 2), ['NAMESPACE', 'NAME'])
   t.equal(wide.rows[0]?.length, wide.headers.length)

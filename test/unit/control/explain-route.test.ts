@@ -5,6 +5,7 @@ import { MeshError } from '../../../core/base/errors.ts'
 import { explain } from '../../../core/decide/explain/explain.ts'
 import { viewOf } from '../../../core/decide/explain/live.ts'
 import type { LiveExplanation, LiveView } from '../../../core/model/explanation.ts'
+import type { Condition } from '../../../core/model/resource.ts'
 import type { Authorization, Service, Workload } from '../../../core/model/types.ts'
 import { authorization, meshResource, resourceOf, rule, service, snapshotOf, workload } from '../../helpers/model.ts'
 
@@ -18,11 +19,13 @@ async function call(
   values: Values = [frontend, orders],
   more = {},
   elsewhere?: ExplainDeps['elsewhere'],
+  conditions: readonly Condition[] = [],
 ): Promise<LiveExplanation> {
   const upserts = [meshResource, ...values.map(resourceOf)]
   const full = { epoch: 'e', version: 5, full: true, upserts, removes: [] }
   const deltas = { epoch: 'e', version: 5, full: () => full, since: () => undefined }
-  const resources = { list: async () => ({ items: [] }) } as unknown as ExplainDeps['resources']
+  const get = async () => ({ status: { conditions } })
+  const resources = { get, list: async () => ({ items: [] }) } as unknown as ExplainDeps['resources']
   const route = explainRoutes({ resources, deltas, ask, ...(elsewhere === undefined ? {} : { elsewhere }) })[
     `GET ${explainPath}`
   ]!
@@ -52,6 +55,26 @@ t.test('a host that is behind says what it decides otherwise', async (t) => {
   const { verdict, live } = await call(async () => daemon(3, frontend, orders), [frontend, orders, deny])
   t.equal(verdict, 'denied')
   t.match(live[1], { behind: 2, differences: [/for the daemon it is allowed/] })
+})
+
+t.test('what is not enforced of a policy is told with it', async (t) => {
+  const deny = authorization({ action: 'DENY', rules: rule({ destinationPorts: [8080] }) })
+  const conditions: readonly Condition[] = [
+    { type: 'Accepted', status: 'True', reason: 'Accepted', message: '' },
+    { type: 'FullyEnforced', status: 'False', reason: 'NeedsLayer7', message: 'rules[0].to[0].operation.methods' },
+    { type: 'Ignored.spec.x', status: 'True', reason: 'FieldIgnored', message: 'spec.x has no effect' },
+  ]
+  const { paths } = await call(
+    async () => daemon(5, frontend, orders, deny),
+    [frontend, orders, deny],
+    {},
+    undefined,
+    conditions,
+  )
+  t.strictSame(paths[0]?.authorization?.policies[0]?.notes, [
+    'rules[0].to[0].operation.methods',
+    'spec.x has no effect',
+  ])
 })
 
 t.test('hosts that cannot be asked are reported with the reason and keep nobody else from answering', async (t) => {

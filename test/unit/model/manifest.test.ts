@@ -89,8 +89,8 @@ spec:
 })
 
 t.test('what YAML itself refuses has a place too', (t) => {
-  t.match(problemsOf('a: 1\na: 2\n'), [/^f.yaml:2:1: .*unique/])
-  t.match(problemsOf('{"a": 1,\n "a": 2}'), [/^f.yaml:2:2: .*unique/])
+  t.match(problemsOf('a: 1\na: 2\n'), [/^f.yaml:2:1: .*the field stands there twice/])
+  t.match(problemsOf('{"a": 1,\n "a": 2}'), [/^f.yaml:2:2: .*the field stands there twice/])
   t.match(problemsOf('a: [1\nb: 2'), [/^f.yaml:2:/, /./].slice(0, problemsOf('a: [1\nb: 2').length))
   t.match(problemsOf('a: !!binary aGk=\n')[0], /^f.yaml:1:4: /)
   t.match(problemsOf('a: *nobody\n')[0], /^f.yaml:1:\d+: .*nobody/)

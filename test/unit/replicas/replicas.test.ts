@@ -7,7 +7,7 @@ import { Authority } from '../../../control/ca/authority.ts'
 import type { SessionStatus } from '../../../control/feed/session.ts'
 import { Leadership } from '../../../control/replicas/leadership.ts'
 import { Registry } from '../../../control/replicas/registry.ts'
-import { Seal } from '../../../control/replicas/seal.ts'
+import { isSealed, Seal } from '../../../control/replicas/seal.ts'
 import { sharedVault } from '../../../control/replicas/shared-vault.ts'
 import { openSqliteStore } from '../../../control/store/sqlite.ts'
 import type { RecordStore } from '../../../control/store/store.ts'
@@ -48,6 +48,32 @@ t.test('another passphrase is refused, and a short one', async (t) => {
   await Seal.open(records, secret)
   await t.rejects(Seal.open(records, `${secret}!`), { code: 'CONFIG_INVALID', message: /every replica the same/ })
   await t.rejects(Seal.open(records, 'short'), { code: 'CONFIG_INVALID', message: /16 characters/ })
+})
+
+t.test('a proof that was changed is told, and a sealed store is known as one', async (t) => {
+  const records = await openRecords(t)
+  t.notOk(await isSealed(records))
+  await Seal.open(records, secret)
+  t.ok(await isSealed(records))
+  for (const changed of [null, {}, { salt: 5, sealed: [] }, { salt: 'AA==', sealed: null }, 'proof']) {
+    await records.put('seal', 'proof', changed)
+    await t.rejects(Seal.open(records, secret), { code: 'STORE_FAILED', message: /was changed/ })
+    t.ok(await isSealed(records))
+  }
+})
+
+t.test('a signing key that is damaged, or of another certificate, is not used', async (t) => {
+  const records = await openRecords(t)
+  const vault = sharedVault(records, await Seal.open(records, secret))
+  const open = () => Authority.open({ vault, trustDomain: 'cluster.local', leafLifetimeMs: 60_000, log })
+  await open()
+  const [root = '', issuing = ''] = [await vault.read('root.pem'), await vault.read('issuing.pem')]
+  const keyIn = (text: string): string => text.slice(text.indexOf('-----BEGIN PRIVATE KEY'))
+  for (const key of [keyIn(root), keyIn(issuing).replace(/\n[^-\n]{4}/, '\nAAAA')]) {
+    const before = await vault.read('issuing.pem')
+    await vault.replace('issuing.pem', issuing.replace(keyIn(issuing), key), before)
+    await t.rejects(open(), { code: 'STORE_FAILED', message: /damaged, or its key is of another one/ })
+  }
 })
 
 t.test('replicas that start at once have one root, and no key lies in the clear', async (t) => {

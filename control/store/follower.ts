@@ -3,13 +3,15 @@
 import { backoff, sleep } from '../../core/base/deadline.ts'
 import type { Logger } from '../../core/base/log.ts'
 import { formatObjectKey } from '../../core/model/resource.ts'
-import type { Store, StoredObject, StoreEvent } from '../store/store.ts'
+import type { Store, StoredObject, StoreEvent } from './store.ts'
 
 export interface StoreListener {
   /** Everything at a revision: at first, and wherever changes may have been missed. By formatObjectKey. */
   reset(objects: ReadonlyMap<string, StoredObject>, revision: number): void
   /** One change. `key`: formatObjectKey of the object. */
   changed(key: string, event: StoreEvent): void
+  /** All changes up to this revision have come. */
+  progress?(revision: number): void
 }
 
 export interface FollowerOptions {
@@ -68,7 +70,10 @@ export class StoreFollower {
     const { items, revision } = await store.list({})
     this.#reset(items, revision)
     let sliceEnds = performance.now() + sliceMs
-    for await (const event of store.watch({}, revision, signal)) {
+    const onProgress = (reached: number): void => {
+      for (const listener of this.#options.listeners) listener.progress?.(reached)
+    }
+    for await (const event of store.watch({}, revision, signal, onProgress)) {
       this.#apply(event)
       if (performance.now() < sliceEnds) continue
       await new Promise<void>((resolve) => setImmediate(resolve))
