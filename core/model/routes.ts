@@ -191,7 +191,7 @@ export interface Mirror {
   readonly shadowHost: boolean
 }
 
-/** How an origin is compared: `host` has one leading wildcard label and port as the Gateway API defines it. */
+/** How an origin is compared; `wildcard` (Gateway API) stands for one or more characters between the two texts. */
 export type OriginMatch = ValueMatch | { readonly kind: 'wildcard'; readonly before: string; readonly after: string }
 
 export interface CorsPolicy {
