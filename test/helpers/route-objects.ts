@@ -1,0 +1,89 @@
+// Objects of the routing kinds, as a store would hold them, and the way from objects to a decision.
+import { type CompiledRoutes, compileRoutes } from '../../control/compile/routes/tables.ts'
+import { compileRouting, type RouteDecision, routeRequest } from '../../core/decide/http/route-request.ts'
+import type { MeshObject, ObjectMeta } from '../../core/model/resource.ts'
+import type { RouteTable } from '../../core/model/routes.ts'
+import { settings } from './compile-objects.ts'
+import { type Asked, request } from './routing.ts'
+
+type Meta = Partial<ObjectMeta>
+
+function object(apiVersion: string, kind: string, name: string, spec: object, meta: Meta): MeshObject {
+  const metadata = { name, namespace: 'shop', creationTimestamp: '2026-01-01T00:00:00Z', ...meta }
+  return { apiVersion, kind, metadata, spec: spec as Record<string, unknown> }
+}
+
+/** Port 80 as `http` and 8080 as `alt`, where no others are given. */
+export function routed(name: string, meta: Meta = {}, spec: object = {}): MeshObject {
+  const ports = [
+    { name: 'http', port: 80 },
+    { name: 'alt', port: 8080 },
+    { name: 'grpc', port: 7070 },
+  ]
+  return object('v1', 'Service', name, { ports, ...spec }, meta)
+}
+
+/** To `echo`, of the route's namespace. */
+export const toEcho = [{ group: '', kind: 'Service', name: 'echo' }]
+
+export function httpRoute(name: string, rules: readonly object[], spec: object = {}, meta: Meta = {}): MeshObject {
+  return object('gateway.networking.k8s.io/v1', 'HTTPRoute', name, { parentRefs: toEcho, rules, ...spec }, meta)
+}
+
+export function grpcRoute(name: string, rules: readonly object[], spec: object = {}, meta: Meta = {}): MeshObject {
+  return object('gateway.networking.k8s.io/v1', 'GRPCRoute', name, { parentRefs: toEcho, rules, ...spec }, meta)
+}
+
+export function virtualService(name: string, http: readonly object[], spec: object = {}, meta: Meta = {}): MeshObject {
+  return object('networking.istio.io/v1', 'VirtualService', name, { hosts: ['echo'], http, ...spec }, meta)
+}
+
+export function destinationRule(name: string, spec: object, meta: Meta = {}): MeshObject {
+  return object('networking.istio.io/v1', 'DestinationRule', name, spec, meta)
+}
+
+export const backend = (name: string, weight?: number, more: object = {}): object => ({
+  name,
+  port: 8080,
+  ...(weight === undefined ? {} : { weight }),
+  ...more,
+})
+
+export const echoes: readonly MeshObject[] = ['echo', 'echo-v1', 'echo-v2'].map((name) => routed(name))
+
+export class RoutedWorld {
+  readonly compiled: CompiledRoutes
+
+  constructor(objects: readonly MeshObject[], services: readonly MeshObject[] = echoes) {
+    this.compiled = compileRoutes([...services, ...objects], settings)
+  }
+
+  table(port = 80, name = 'echo', namespace = 'shop'): RouteTable | undefined {
+    const key = `${namespace}/${name}.${namespace}.svc.cluster.local`
+    return this.compiled.tables.find((table) => table.service === key && table.port === port)
+  }
+
+  decide(asked: Asked = {}, random = 0, name = 'echo', namespace = 'shop'): RouteDecision {
+    const table = this.table(asked.port ?? 80, name, namespace)
+    return table === undefined ? { kind: 'unrouted' } : routeRequest(compileRouting(table), request(asked), random)
+  }
+
+  /** First label of where a request leads with its subset, the status, the Location, or `unrouted`. */
+  goal(asked: Asked = {}, random = 0): string {
+    const decision = this.decide(asked, random)
+    if (decision.kind === 'forward') {
+      const { hostname, subset } = decision.destination.backend
+      return `${hostname.split('.')[0]}${subset === undefined ? '' : `/${subset.name}`}`
+    }
+    if (decision.kind === 'redirect') return `${decision.status} ${decision.location}`
+    return decision.kind === 'respond' ? String(decision.status) : decision.kind
+  }
+
+  /** `Type=Status Reason` of the findings about an object, by its name; sorted. */
+  said(name: string): readonly string[] {
+    return this.compiled.findings
+      .filter(({ object }) => object.endsWith(`/${name}`))
+      .map(({ finding: { type, status, reason } }) => `${type}=${status} ${reason}`)
+      .sort()
+  }
+}
