@@ -13,6 +13,8 @@ const busy = 1n
 /** Looks at a set whose slots are all busy before one is taken away; a change takes less than one. */
 const patience = 100_000
 
+const longestFillSeconds = 1e9
+
 /** Memory for so many buckets at least, to be handed to every worker. */
 export function sharedBucketMemory(buckets: number): SharedArrayBuffer {
   const sets = 2 ** Math.ceil(Math.log2(Math.max(1, buckets / ways)))
@@ -29,7 +31,8 @@ export class SharedBuckets implements Buckets {
     this.#sets = this.#slots.length / (ways * words)
   }
 
-  take(key: string, size: BucketSize, cost: number, nowMs: number): Taken {
+  take(key: string, asked: BucketSize, cost: number, nowMs: number): Taken {
+    const size = bounded(asked)
     const now = nanoseconds(nowMs)
     const price = nanoseconds((cost * 1_000) / size.perSecond)
     const at = this.#find(key, now)
@@ -42,7 +45,8 @@ export class SharedBuckets implements Buckets {
     }
   }
 
-  give(key: string, size: BucketSize, cost: number): void {
+  give(key: string, asked: BucketSize, cost: number): void {
+    const size = bounded(asked)
     const at = this.#known(fingerprint(key))
     if (at !== undefined) Atomics.sub(this.#slots, at + 1, nanoseconds((cost * 1_000) / size.perSecond))
   }
@@ -97,6 +101,12 @@ function fingerprint(key: string): Fingerprint {
   const digest = hash('sha256', key, 'buffer')
   const mark = digest.readBigInt64LE(8)
   return { set: digest.readUInt32LE(0), mark: mark === free || mark === busy ? 2n : mark }
+}
+
+/** A bucket fills in 30 years at the longest: 64 bits of nanoseconds hold 292. */
+function bounded(size: BucketSize): BucketSize {
+  const { capacity, perSecond } = size
+  return capacity / perSecond <= longestFillSeconds ? size : { capacity, perSecond: capacity / longestFillSeconds }
 }
 
 function nanoseconds(ms: number): bigint {

@@ -122,6 +122,25 @@ t.test('a newcomer does not overtake who waits, raised limits let the waiting go
   t.end()
 })
 
+t.test('nor from within the answer to one that waited', (t) => {
+  const circuit = new Circuit<string>({ maxConnections: 1 }, () => 0)
+  const log: string[] = []
+  const waits = (name: string, then = () => {}) => ({
+    deadlineMs: Number.POSITIVE_INFINITY,
+    granted: () => {
+      log.push(name)
+      then()
+    },
+    expired: () => {},
+  })
+  circuit.enter(waits('a'))
+  circuit.enter(waits('b', () => log.push(circuit.enter(waits('d')).kind)))
+  circuit.enter(waits('c'))
+  circuit.reconfigure({ maxConnections: 3 })
+  t.same(log, ['b', 'waiting', 'c'])
+  t.end()
+})
+
 t.test('a connection serves so many requests', (t) => {
   const { circuit } = scene({ maxRequestsPerConnection: 2 })
   t.same(

@@ -104,22 +104,26 @@ t.test('shared: slots that a dead thread left busy are taken over', (t) => {
 
 t.test('shared: threads that take at the same time never get more than there is', async (t) => {
   const memory = sharedBucketMemory(64)
+  const gate = new Int32Array(new SharedArrayBuffer(4))
   const source = `
     import { parentPort, workerData } from 'node:worker_threads'
     import { SharedBuckets } from ${JSON.stringify(new URL('../../../../waypoint/ratelimit/shared-buckets.ts', import.meta.url).href)}
-    const buckets = new SharedBuckets(workerData)
+    const buckets = new SharedBuckets(workerData.memory)
     const counts = {}
-    for (let turn = 0; turn < 3000; turn += 1) for (const key of ['a', 'b', 'c'])
-      if (buckets.take(key, { capacity: 2000, perSecond: 1e-6 }, 1, 5).allowed) counts[key] = (counts[key] ?? 0) + 1
+    Atomics.add(workerData.gate, 0, 1)
+    while (Atomics.load(workerData.gate, 0) < 2);
+    for (let turn = 0; turn < 30000; turn += 1) for (const key of ['a', 'b', 'c'])
+      if (buckets.take(key, { capacity: 20000, perSecond: 1e-6 }, 1, 5).allowed) counts[key] = (counts[key] ?? 0) + 1
     parentPort.postMessage(counts)`
   const runs = [1, 2].map(
     () =>
       new Promise<Record<string, number>>((resolve, reject) => {
-        const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), { workerData: memory })
+        const url = new URL(`data:text/javascript,${encodeURIComponent(source)}`)
+        const worker = new Worker(url, { workerData: { memory, gate } })
         worker.once('message', resolve)
         worker.once('error', reject)
       }),
   )
   const [first = {}, second = {}] = await Promise.all(runs)
-  for (const key of ['a', 'b', 'c']) t.equal((first[key] ?? 0) + (second[key] ?? 0), 2_000)
+  for (const key of ['a', 'b', 'c']) t.equal((first[key] ?? 0) + (second[key] ?? 0), 20_000)
 })

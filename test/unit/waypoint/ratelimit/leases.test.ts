@@ -86,6 +86,19 @@ t.test('a holder: credit, grants, validity, rest', (t) => {
   t.end()
 })
 
+t.test('what a holder has lapses with the lease, also where more comes later', (t) => {
+  const limit = new LeasedLimit({ ...leasedDefaults, replica: 'a', limit: 'l' })
+  limit.take(1, 0)
+  limit.wants(0)
+  limit.granted({ sequence: 1, tokens: 5, validMs: 1_000 }, 10)
+  t.ok(limit.take(1, 999))
+  t.notOk(limit.take(1, 1_000))
+  limit.wants(1_000)
+  limit.granted({ sequence: 2, tokens: 2, validMs: 1_000 }, 1_010)
+  t.equal(limit.remaining(1_010), 2)
+  t.end()
+})
+
 interface Play {
   readonly seed: number
   readonly replicas: number
