@@ -55,6 +55,12 @@ const workload = object(
   { waypoint: text(1, 1024) },
 )
 
+const gateway = object({
+  takes: oneOf('service', 'workload', 'all', 'none'),
+  whenUnreachable: oneOf('refuse', 'bypass'),
+  bypass: oneOf('refused', 'allowed'),
+})
+
 const service = object(
   {
     namespace: name,
@@ -66,7 +72,7 @@ const service = object(
     identities: list(textLike((value) => value.startsWith('spiffe://'), 'a SPIFFE URI')),
     loadBalancing: oneOf('random'),
   },
-  { waypoint: text(1, 1024) },
+  { waypoint: text(1, 1024), gateway },
 )
 
 const stringMatch: Check = (value, path) => {

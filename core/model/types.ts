@@ -54,6 +54,16 @@ export interface ServicePort {
   readonly protocol: 'TCP'
 }
 
+/** A Service that stands for a waypoint: what its Gateway declares. */
+export interface WaypointGateway {
+  /** Which traffic it takes (label `istio.io/waypoint-for`): that to services, to addresses of workloads, both, none. */
+  readonly takes: 'service' | 'workload' | 'all' | 'none'
+  /** What a daemon does with traffic for a waypoint that cannot be reached: refuse it, or go around the waypoint. */
+  readonly whenUnreachable: 'refuse' | 'bypass'
+  /** Whether destinations behind it take connections that did not come through it. */
+  readonly bypass: 'refused' | 'allowed'
+}
+
 export interface Service {
   readonly namespace: string
   readonly name: string
@@ -65,7 +75,10 @@ export interface Service {
   readonly ports: readonly ServicePort[]
   /** Further SPIFFE identities that a server behind this service may present, besides the endpoint's own. */
   readonly identities: readonly string[]
+  /** Key of the waypoint's Service that traffic to this one passes through. */
   readonly waypoint?: string
+  /** This Service is a waypoint: its endpoints take tunnels on 15008 for whatever names it in `waypoint`. */
+  readonly gateway?: WaypointGateway
   readonly loadBalancing: 'random'
 }
 

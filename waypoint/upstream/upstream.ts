@@ -1,0 +1,37 @@
+// What the stack sees of the way to an endpoint: one call for one try. Implemented by the pools of this folder; faked in the tests of
+// the layers.
+import type { Workload } from '../../core/model/types.ts'
+import type { SocketAddress } from '../../core/net/address.ts'
+import type { Answer, Exchange } from '../exchange.ts'
+
+/** Where a try goes. */
+export interface UpstreamTarget {
+  readonly workload: Workload
+  readonly address: SocketAddress
+  /** Hostname of the service that it is for, for `forwarded` and the telemetry of the other end. */
+  readonly service?: string | undefined
+  /** `client`: the version that the client speaks. `auto`: HTTP/2 for gRPC and for clients of HTTP/2, else HTTP/1.1. */
+  readonly protocol: 'auto' | 'http1' | 'http2' | 'client'
+  readonly connectTimeoutMs?: number | undefined
+  /** An idle connection is closed after so long. */
+  readonly idleTimeoutMs?: number | undefined
+  /** After so many requests a connection is closed; undefined: no limit. */
+  readonly maxRequestsPerConnection?: number | undefined
+  /** Asked before a connection is opened, told when it is closed (circuit.ts). */
+  readonly connections?: ConnectionPermits | undefined
+}
+
+/** The place of a connection in a circuit breaker. */
+export interface ConnectionPermits {
+  /** Undefined: no more connections at once. */
+  take(): { release(): void } | undefined
+}
+
+export interface Upstream {
+  /**
+   * One try. Resolves with the head of the answer, interim ones have gone to `exchange.informational`; the request's body flows
+   * until it ends, even after that. `exchange.abandon` ends it in any phase. Throws Failure (connect, denied, refused, reset,
+   * malformed, overflow, client); a failure after the head goes to the reader of the answer's body.
+   */
+  send(exchange: Exchange, target: UpstreamTarget): Promise<Answer>
+}
