@@ -64,6 +64,11 @@ export function release(chunk: Buffer): void {
   if (chunk.length >= keptBytes) owners.get(chunk.buffer)?.release()
 }
 
+/** One user more: each of the slices into which a chunk is cut is released on its own. Like `release`, nothing for a short slice. */
+export function retain(slice: Buffer): void {
+  if (slice.length >= keptBytes) owners.get(slice.buffer)?.retain()
+}
+
 /** For tests: overwrites buffers as soon as they are released, so that whoever still reads one is found out. */
 export function poisonReleased(byte: number | undefined): void {
   poison = byte

@@ -1,5 +1,5 @@
 // Bytes to frames (RFC 9113 4 and 6): an incremental parser that hands out DATA as slices of what was read, without a copy, and
-// everything else whole. It checks what can be seen in one frame and the order of CONTINUATION; session.ts does the rest.
+// everything else whole. It checks what can be seen in one frame and the order of CONTINUATION; engine.ts does the rest.
 import { errorCode, flag, frameHeaderBytes, frameType, maxStreamId, SessionError } from './protocol.ts'
 
 /** Called in the order of the frames. Buffers of other frames than DATA are valid during the call only. */

@@ -1,4 +1,4 @@
-// Header fields to header blocks (RFC 7541). One per session, called by session.ts. A field that differs for every connection
+// Header fields to header blocks (RFC 7541). One per session, called by engine.ts. A field that differs for every connection
 // (`forwarded`, `traceparent`) is not indexed: it would push out those that repeat.
 import { DynamicTable, defaultTableBytes, type HeaderField, staticTable } from './hpack-table.ts'
 import { huffmanBytes, huffmanEncode } from './huffman.ts'

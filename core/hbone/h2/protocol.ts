@@ -57,7 +57,7 @@ export function errorName(code: number): string {
   return names[code] ?? `error ${code}`
 }
 
-/** The peer broke the session: it ends with GOAWAY of this code. Thrown by parsers, caught in session.ts alone. */
+/** The peer broke the session: it ends with GOAWAY of this code. Thrown by parsers, caught in engine.ts alone. */
 export class SessionError extends Error {
   readonly code: number
 
