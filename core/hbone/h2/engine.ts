@@ -4,41 +4,31 @@
 import type { Duplex } from 'node:stream'
 import { MeshError } from '../../base/errors.ts'
 import type { SessionLimits } from '../limits.ts'
+import type { EngineHooks, EngineKind } from './engine-kind.ts'
 import { Floods } from './floods.ts'
 import { type FrameHandler, FrameReader } from './frame-reader.ts'
-import { HeaderBlocks, type HeaderRules } from './header-blocks.ts'
+import { HeaderBlocks } from './header-blocks.ts'
 import { HpackEncoder } from './hpack-encoder.ts'
 import { type Input, readInput } from './input.ts'
 import { flushMs, Linger, lingerMs } from './linger.ts'
 import { Pings } from './pings.ts'
 import { PrefaceReader } from './preface.ts'
-import { defaultWindow, errorCode, errorName, maxStreamId, preface, SessionError } from './protocol.ts'
+import {
+  defaultWindow,
+  errorCode,
+  errorName,
+  flowError,
+  maxStreamId,
+  preface,
+  protocolError,
+  SessionError,
+} from './protocol.ts'
 import { Sender } from './sender.ts'
-import type { SessionStream, StreamFactory } from './session-stream.ts'
+import type { SessionStream } from './session-stream.ts'
 import { SessionWindow } from './session-window.ts'
 import { applySettings, initialPeerSettings, ourSettings, type PeerSettings } from './settings.ts'
 import { Streams } from './streams.ts'
 import { initialSessionWindow } from './window-growth.ts'
-
-export interface EngineHooks {
-  /** The peer's SETTINGS came, for the first time or again. */
-  readonly onSettings: () => void
-  readonly onGoaway: () => void
-  /** The session is over, once; with an error where the peer broke it or it broke. */
-  readonly onClosed: (error: MeshError | undefined) => void
-}
-
-/** What the two kinds of session differ in. */
-export interface EngineKind<S> {
-  readonly makeStream: StreamFactory<S>
-  readonly rules: HeaderRules<S>
-  /** Names whose values differ from message to message: not worth a place in the table of HPACK. */
-  readonly unindexed: readonly string[]
-  /** Of an encoded header block; by default as much as a header list. */
-  readonly maxBlockBytes?: number
-  /** Whether extended CONNECT is taken (server). */
-  readonly connectProtocol?: boolean
-}
 
 type State = 'open' | 'closing' | 'closed'
 
@@ -88,7 +78,7 @@ export class Engine<S extends SessionStream> {
         kind.maxBlockBytes ?? (this.#isServer ? limits.serverHeaderListBytes : limits.clientHeaderListBytes),
     })
     this.#connectProtocol = kind.connectProtocol ?? false
-    this.encoder = new HpackEncoder(kind.unindexed)
+    this.encoder = new HpackEncoder(kind.unindexed, kind.secret)
     this.#floods = new Floods(limits)
     this.#window = new SessionWindow(limits, {
       ping: (onAnswer) => this.ping(onAnswer),
@@ -103,6 +93,8 @@ export class Engine<S extends SessionStream> {
       windowBytes: () => this.#window.streamBytes,
       onHeld: (bytes: number) => this.#window.holds(bytes),
       onReleased: () => this.#endIfEmpty(),
+      trailers: (stream: S, fields: readonly string[]) =>
+        this.#sender.writer.headers(stream.id, this.encoder.encodeFlat(fields), true, this.#peer.maxFrameBytes),
     }
     this.#streams = new Streams(limits, this.#sender, this.#floods, streamHooks, kind.makeStream)
     this.#blocks = new HeaderBlocks({
@@ -393,12 +385,4 @@ export class Engine<S extends SessionStream> {
     this.#streams.end(cause)
     this.#hooks.onClosed(this.#error)
   }
-}
-
-function protocolError(message: string): SessionError {
-  return new SessionError(errorCode.protocolError, message)
-}
-
-function flowError(message: string): SessionError {
-  return new SessionError(errorCode.flowControlError, message)
 }

@@ -66,3 +66,11 @@ export class SessionError extends Error {
     this.code = code
   }
 }
+
+export function protocolError(message: string): SessionError {
+  return new SessionError(errorCode.protocolError, message)
+}
+
+export function flowError(message: string): SessionError {
+  return new SessionError(errorCode.flowControlError, message)
+}

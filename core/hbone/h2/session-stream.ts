@@ -49,6 +49,8 @@ export interface StreamOwner<S> {
   windowUpdate(stream: S, bytes: number): void
   /** More (or less) received bytes wait for a reader. */
   holds(bytes: number): void
+  /** HEADERS with the end of the stream, into the frames that are written at the moment. */
+  trailers(stream: S, fields: readonly string[]): void
 }
 
 export type StreamFactory<S> = (owner: StreamOwner<S>, id: number, sendWindow: number, receiveWindow: number) => S

@@ -1,7 +1,8 @@
 // A session for tunnels: every stream is a CONNECT and then a Duplex. Made by client.ts and server-session.ts.
 import type { TLSSocket } from 'node:tls'
 import type { SessionLimits } from '../limits.ts'
-import { Engine, type EngineHooks } from './engine.ts'
+import { Engine } from './engine.ts'
+import type { EngineHooks } from './engine-kind.ts'
 import type { HeaderField } from './hpack-table.ts'
 import { checkFields, checkTrailers } from './message.ts'
 import { TunnelHttp2Stream } from './stream.ts'

@@ -9,27 +9,28 @@ import type { SessionStream, StreamFactory, StreamOwner } from './session-stream
 import { StreamTable } from './stream-table.ts'
 import { initialStreamWindow } from './window-growth.ts'
 
-export interface StreamsHooks {
+export interface StreamsHooks<S> {
   /** How large the receive windows of streams are now. */
   readonly windowBytes: () => number
   /** More (or less) received bytes wait for a reader. */
   readonly onHeld: (bytes: number) => void
   /** A stream is over. */
   readonly onReleased: () => void
+  readonly trailers: (stream: S, fields: readonly string[]) => void
 }
 
 export class Streams<S extends SessionStream> {
   readonly #limits: SessionLimits
   readonly #sender: Sender
   readonly #floods: Floods
-  readonly #hooks: StreamsHooks
+  readonly #hooks: StreamsHooks<S>
   readonly #make: StreamFactory<S>
   readonly #open = new StreamTable<S>()
   readonly #closed = new ClosedStreams()
   /** The greatest stream of the peer that was taken (server), or that we opened (client); client streams are odd. */
   #last = -1
 
-  constructor(limits: SessionLimits, sender: Sender, floods: Floods, hooks: StreamsHooks, make: StreamFactory<S>) {
+  constructor(limits: SessionLimits, sender: Sender, floods: Floods, hooks: StreamsHooks<S>, make: StreamFactory<S>) {
     this.#limits = limits
     this.#sender = sender
     this.#floods = floods
@@ -174,5 +175,6 @@ export class Streams<S extends SessionStream> {
       this.#sender.wake()
     },
     holds: (bytes) => this.#hooks.onHeld(bytes),
+    trailers: (stream, fields) => this.#hooks.trailers(stream, fields),
   }
 }
