@@ -30,6 +30,7 @@ const silent = { onSettings: () => {}, onGoaway: () => {}, onClosed: () => {} }
 /** A connection to `port` as a stream inside a tunnel session; what arrives at its far end goes to `onStream`. */
 async function tunnelTo(t: Test, onStream: (stream: Duplex) => void): Promise<Duplex> {
   const { server, port } = await listen((socket) => {
+    socket.setNoDelay(true)
     const session = new Http2Session(socket as unknown as TLSSocket, 'server', defaultLimits, {
       ...silent,
       onHeaders: (stream) => {
@@ -40,7 +41,7 @@ async function tunnelTo(t: Test, onStream: (stream: Duplex) => void): Promise<Du
     t.teardown(() => session.destroy())
   })
   const answered: unknown[] = []
-  const socket = await dialTcp(port)
+  const socket = (await dialTcp(port)).setNoDelay(true)
   const session = new Http2Session(socket as unknown as TLSSocket, 'client', defaultLimits, {
     ...silent,
     onHeaders: (stream) => answered.push(stream),
@@ -76,7 +77,7 @@ export async function proxied(
   await once(server, 'listening')
   const { port } = server.address() as net.AddressInfo
 
-  const out = async (): Promise<Duplex> => await dialTcp(port)
+  const out = async (): Promise<Duplex> => (await dialTcp(port)).setNoDelay(true)
   const behind =
     way === 'sockets' ? await out() : await tunnelTo(t, (stream) => void out().then((socket) => pump(stream, socket)))
   const upstream = openHttp2(behind, { onAvailable: () => {}, onUnusable: () => {}, onClosed: () => {} })
@@ -87,6 +88,7 @@ export async function proxied(
     front = new Http2ServerConnection(stream, { origin, handler, scheme: 'http' })
   }
   const { server: frontServer, port: frontPort } = await listen((socket) => {
+    socket.setNoDelay(true)
     if (way === 'sockets') serve(socket)
     else void tunnelTo(t, serve).then((stream) => pump(socket, stream))
   })
