@@ -13,7 +13,7 @@ import { defaultHttp1Limits, type Http1Limits } from './limits.ts'
 import type { Keeper } from './reader.ts'
 import type { Http1Request } from './request-head.ts'
 import { RequestReader } from './request-reader.ts'
-import { drainedBytes, ServerExchange } from './server-exchange.ts'
+import { drainedBytes, ServerExchange, type ServerHost } from './server-exchange.ts'
 import { MessageWriter } from './writer.ts'
 
 export interface ServerTimeouts {
@@ -54,7 +54,7 @@ export interface ServerOptions {
 /** `lingering`: nothing more is answered, what still comes is thrown away. */
 type State = 'open' | 'lingering' | 'closed'
 
-export class ServerConnection implements WireOwner, Flushed {
+export class ServerConnection implements ServerHost, WireOwner, Flushed {
   readonly origin: Origin
   readonly handler: Handler
   readonly writer: MessageWriter

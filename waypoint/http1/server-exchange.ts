@@ -1,6 +1,6 @@
 // One request of a client of HTTP/1.1 and its answer: what the stack sees of it, and what goes back. Made by server-connection.ts for
 // each head; one at a time.
-import { type Answer, Exchange } from '../exchange.ts'
+import { type Answer, Exchange, type Handler, type Origin } from '../exchange.ts'
 import { type Body, BodyChannel, type BodyReader, type ChannelOwner, emptyBody } from '../http/body.ts'
 import { HttpError } from '../http/error.ts'
 import { asFailure, Failure } from '../http/failure.ts'
@@ -8,9 +8,27 @@ import { answerOfFailure } from '../http/failure-answer.ts'
 import { Headers, type ResponseHead } from '../http/message.ts'
 import { chunkedBody, type Framing, noBody, tunnelled, untilClose } from './framing.ts'
 import type { Http1Request } from './request-head.ts'
-import type { ServerConnection } from './server-connection.ts'
 import { webSocketAccept } from './websocket.ts'
-import type { WriteOptions } from './writer.ts'
+import type { MessageWriter, WriteOptions } from './writer.ts'
+
+/** The connection, as an exchange needs it. */
+export interface ServerHost {
+  readonly origin: Origin
+  readonly handler: Handler
+  readonly writer: MessageWriter
+  readonly draining: boolean
+  flushSoon(): void
+  pauseRequest(): void
+  resumeRequest(): void
+  /** What the client sends from now on is data. */
+  acceptTunnel(): void
+  /** The upstream has ended its direction of a tunnel. */
+  tunnelEnded(): void
+  /** The answer is written. */
+  answered(): void
+  /** The client must see that what it has is not all. */
+  abort(): void
+}
 
 /** Of a body that nobody wants, so much is read to save the connection; with more it is closed. */
 export const drainedBytes = 64 * 1_024
@@ -24,7 +42,7 @@ const upgrading: WriteOptions = { upgrade: 'websocket' }
 
 export class ServerExchange implements BodyReader, ChannelOwner {
   readonly exchange: Exchange
-  readonly #connection: ServerConnection
+  readonly #connection: ServerHost
   readonly #head: Http1Request
   readonly #channel: BodyChannel | undefined
   /** Layers may take it away. */
@@ -39,7 +57,7 @@ export class ServerExchange implements BodyReader, ChannelOwner {
   /** The connection belongs to another protocol now. */
   upgraded = false
 
-  constructor(connection: ServerConnection, head: Http1Request, startedAt: number) {
+  constructor(connection: ServerHost, head: Http1Request, startedAt: number) {
     this.#connection = connection
     this.#head = head
     this.closes = !head.keepAlive

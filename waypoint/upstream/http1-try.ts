@@ -12,7 +12,21 @@ import { type Framing, noBody } from '../http1/framing.ts'
 import { removeHopByHop } from '../http1/hop-by-hop.ts'
 import type { Http1Response } from '../http1/response-head.ts'
 import { webSocketAccept } from '../http1/websocket.ts'
-import type { Http1Connection } from './http1.ts'
+import type { MessageWriter } from '../http1/writer.ts'
+
+/** The connection, as a try needs it. */
+export interface TryHost {
+  readonly writer: MessageWriter
+  flushSoon(): void
+  /** Half of a tunnel is over. */
+  endWrites(): void
+  pauseAnswer(): void
+  resumeAnswer(): void
+  /** One of the two directions is done. */
+  progressed(): void
+  /** The exchange and the connection are over. */
+  fail(failure: Failure): void
+}
 
 /** A server that knows nothing of 100 waits for the body; so does nobody longer than this (RFC 9110 10.1.1). */
 const continueMs = 1_000
@@ -30,7 +44,7 @@ const kinds: Readonly<Record<AbandonReason, FailureKind>> = {
 export class Http1Try implements BodyReader, ChannelOwner {
   readonly exchange: Exchange
   readonly answer: Promise<Answer>
-  readonly #connection: Http1Connection
+  readonly #connection: TryHost
   #resolve!: (answer: Answer) => void
   #reject!: (failure: Failure) => void
   #unlisten: (() => void) | undefined
@@ -49,7 +63,7 @@ export class Http1Try implements BodyReader, ChannelOwner {
   answered = false
   upgraded = false
 
-  constructor(connection: Http1Connection, exchange: Exchange) {
+  constructor(connection: TryHost, exchange: Exchange) {
     this.#connection = connection
     this.exchange = exchange
     this.answer = new Promise((resolve, reject) => {

@@ -12,7 +12,7 @@ import { ResponseReader } from '../http1/response-reader.ts'
 import { MessageWriter } from '../http1/writer.ts'
 import { Wire, type WireOwner } from '../wire.ts'
 import type { ConnectionOwner, UpstreamConnection } from './connection.ts'
-import { Http1Try, unsendable } from './http1-try.ts'
+import { Http1Try, type TryHost, unsendable } from './http1-try.ts'
 
 /** For the peer to end its direction, too. */
 const lingerMs = 1_000
@@ -24,7 +24,7 @@ export function openHttp1(stream: Duplex, owner: ConnectionOwner, limits?: Http1
 /** `ending`: takes no more exchanges. */
 type State = 'open' | 'ending' | 'closed'
 
-export class Http1Connection implements UpstreamConnection, WireOwner, Flushed {
+export class Http1Connection implements UpstreamConnection, TryHost, WireOwner, Flushed {
   readonly writer: MessageWriter
   readonly #owner: ConnectionOwner
   readonly #wire: Wire
