@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { timer } from '../../core/hbone/limits.ts'
-import type { AbandonReason, Answer, Exchange } from '../exchange.ts'
+import type { Answer, Exchange } from '../exchange.ts'
 import { type Body, BodyChannel, type BodyReader, type ChannelOwner, emptyBody } from '../http/body.ts'
 import { HttpError } from '../http/error.ts'
 import { asFailure, Failure, type FailureKind } from '../http/failure.ts'
@@ -13,6 +13,7 @@ import { removeHopByHop } from '../http1/hop-by-hop.ts'
 import type { Http1Response } from '../http1/response-head.ts'
 import { webSocketAccept } from '../http1/websocket.ts'
 import type { MessageWriter } from '../http1/writer.ts'
+import { abandoned } from './abandoned.ts'
 
 /** The connection, as a try needs it. */
 export interface TryHost {
@@ -33,13 +34,6 @@ const continueMs = 1_000
 
 /** `ask`: the head is out and the body waits for 100. */
 type Sending = 'ask' | 'body' | 'done' | 'cancelled'
-
-const kinds: Readonly<Record<AbandonReason, FailureKind>> = {
-  client: 'client',
-  unwanted: 'client',
-  timeout: 'timeout',
-  'try-timeout': 'try-timeout',
-}
 
 export class Http1Try implements BodyReader, ChannelOwner {
   readonly exchange: Exchange
@@ -101,7 +95,7 @@ export class Http1Try implements BodyReader, ChannelOwner {
   begin(): void {
     const { exchange } = this
     this.#unlisten = exchange.onAbandoned((reason) => {
-      this.#connection.fail(this.#failure(kinds[reason], `the request was given up: ${reason}`))
+      this.#connection.fail(abandoned(reason, this.started))
     })
     if (this.#over) return
     if (exchange.upgrade !== undefined) this.#finishRequest(undefined)
