@@ -64,9 +64,20 @@ export function release(chunk: Buffer): void {
   if (chunk.length >= keptBytes) owners.get(chunk.buffer)?.release()
 }
 
-/** One user more: each of the slices into which a chunk is cut is released on its own. Like `release`, nothing for a short slice. */
-export function retain(slice: Buffer): void {
-  if (slice.length >= keptBytes) owners.get(slice.buffer)?.retain()
+/**
+ * A buffer of its own life with the bytes of `slice`, which is a part of a chunk that a reader handed out: to be released besides that
+ * chunk. What is short is copied, if it would hold up a buffer of the pool.
+ */
+export function keepSlice(slice: Buffer): Buffer {
+  const slab = owners.get(slice.buffer)
+  if (slab === undefined) return slice
+  if (slice.length < keptBytes) {
+    const copy = Buffer.allocUnsafe(slice.length)
+    copy.set(slice)
+    return copy
+  }
+  slab.retain()
+  return slice
 }
 
 /** For tests: overwrites buffers as soon as they are released, so that whoever still reads one is found out. */

@@ -5,8 +5,10 @@ import type { Answer, Exchange } from '../exchange.ts'
 
 /** Told by a connection, once it is made; never from within its constructor. */
 export interface ConnectionOwner {
-  /** It takes an exchange again that it could not take before: HTTP/1.1 has finished its last one, HTTP/2 has room for a stream. */
+  /** HTTP/2: at its limit of streams before, it has room for one again, while others are under way. */
   onAvailable(connection: UpstreamConnection): void
+  /** The last exchange under way has ended, and it is still usable. */
+  onIdle(connection: UpstreamConnection): void
   /** It takes no more exchanges: GOAWAY, an error, the end of the stream. Those under way go on. Once, and always before `onClosed`. */
   onUnusable(connection: UpstreamConnection): void
   /** All is over, its stream is closed or destroyed. Once. */
@@ -26,6 +28,8 @@ export interface UpstreamConnection {
    * `exchange.abandon` is called it gives the exchange up: a stream is reset, a connection of HTTP/1.1 ends.
    */
   send(exchange: Exchange): Promise<Answer>
+  /** The peer said that it closes an idle connection after so many milliseconds (`Keep-Alive: timeout=…`). */
+  readonly idleHintMs?: number | undefined
   /** No further exchange; closes in order once the last one under way has ended, at once where there is none. */
   retire(): void
   /** Ends at once; what is under way fails with `reset`. */
