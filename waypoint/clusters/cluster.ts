@@ -109,6 +109,8 @@ export class Cluster {
       connectTimeoutMs: pool?.connectTimeoutMs,
       idleTimeoutMs: pool?.idleTimeoutMs,
       maxRequestsPerConnection: pool?.maxRequestsPerConnection,
+      maxConnectionDurationMs: pool?.maxConnectionDurationMs,
+      maxConcurrentStreams: pool?.maxConcurrentStreams,
       connections: pool?.maxConnections === undefined ? undefined : { take: () => this.#connection() },
     }
   }

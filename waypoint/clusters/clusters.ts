@@ -23,7 +23,12 @@ interface Entry {
   /** For a workload by its own address. */
   readonly workload: string | undefined
   basis: Basis | undefined
+  /** No frontend has held on to it since. */
+  unusedSinceMs: number | undefined
 }
+
+/** So long a destination is kept that no route leads to any more: routes come back, and what is known of its endpoints with them. */
+const keptUnusedMs = 600_000
 
 const none: readonly never[] = []
 
@@ -46,7 +51,7 @@ export class Clusters {
     const key = subset === undefined ? `${service} ${port}` : `${service} ${port} ${JSON.stringify(subset)}`
     return this.#entry(key, () => {
       const cluster = new Cluster({ service, port, subset: subset?.name }, this.#deps)
-      return { cluster, subset, workload: undefined, basis: undefined }
+      return { cluster, subset, workload: undefined, basis: undefined, unusedSinceMs: undefined }
     })
   }
 
@@ -56,9 +61,9 @@ export class Clusters {
 
   /** A workload by its own address: no service's rules hold. */
   ofWorkload(workload: string, port: number): Cluster {
-    return this.#entry(`${workload} ${port} workload`, () => {
+    return this.#entry(workloadKey(workload, port), () => {
       const cluster = new Cluster({ workload, port }, this.#deps)
-      return { cluster, subset: undefined, workload, basis: undefined }
+      return { cluster, subset: undefined, workload, basis: undefined, unusedSinceMs: undefined }
     })
   }
 
@@ -74,18 +79,33 @@ export class Clusters {
 
   /**
    * The model has changed.
-   * @param used clusters that frontends hold on to; of the others those go whose service or workload is gone
+   * @param used clusters that frontends hold on to; of the others those go whose service or workload is gone, and after a while all
    * @returns those whose policy is another than before
    */
   update(used: ReadonlySet<Cluster>): ReadonlySet<Cluster> {
     const changed = new Set<Cluster>()
+    const nowMs = this.#deps.clock()
     for (const [key, entry] of this.#entries) {
       if (this.#follow(entry)) changed.add(entry.cluster)
-      if (used.has(entry.cluster) || this.#exists(entry)) continue
-      entry.cluster.close()
-      this.#entries.delete(key)
+      if (used.has(entry.cluster)) entry.unusedSinceMs = undefined
+      else {
+        entry.unusedSinceMs ??= nowMs
+        if (!this.#exists(entry) || nowMs - entry.unusedSinceMs >= keptUnusedMs) this.#drop(key, entry)
+      }
     }
     return changed
+  }
+
+  /** Nobody asks for that port of the workload any more. */
+  dropWorkload(workload: string, port: number): void {
+    const key = workloadKey(workload, port)
+    const entry = this.#entries.get(key)
+    if (entry !== undefined) this.#drop(key, entry)
+  }
+
+  #drop(key: string, { cluster }: Entry): void {
+    cluster.close()
+    this.#entries.delete(key)
   }
 
   #exists({ workload, cluster }: Entry): boolean {
@@ -157,4 +177,8 @@ export class Clusters {
   toJSON() {
     return [...this.#entries.values()].map(({ cluster }) => cluster.toJSON())
   }
+}
+
+function workloadKey(workload: string, port: number): string {
+  return `${workload} ${port} workload`
 }
