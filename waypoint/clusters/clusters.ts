@@ -1,11 +1,13 @@
 // All destinations that routes lead to, made when one is first asked for and kept as long as the model has it. Follows the model: only
 // what a change touches is worked on.
+import { isDeepStrictEqual } from 'node:util'
 import type { Destination } from '../../core/model/destinations.ts'
 import type { Backend, Subset } from '../../core/model/routes.ts'
 import type { Service, Workload } from '../../core/model/types.ts'
 import type { RoutingModel } from '../routing-model.ts'
 import { Cluster, type ClusterDeps } from './cluster.ts'
 import { endpointOf, hasLabels, type ServingFacts, workloadEndpoint } from './endpoints.ts'
+import type { Place } from './options.ts'
 import { policyOf } from './policy.ts'
 
 export type ServiceBackend = Backend & { readonly kind: 'service' }
@@ -36,10 +38,12 @@ export class Clusters {
   readonly #model: RoutingModel
   readonly #deps: ClusterDeps
   readonly #entries = new Map<string, Entry>()
+  #place: Place
 
   constructor(model: RoutingModel, deps: ClusterDeps) {
     this.#model = model
     this.#deps = deps
+    this.#place = deps.place()
   }
 
   get count(): number {
@@ -74,6 +78,7 @@ export class Clusters {
       this.#entries.set(key, entry)
       this.#follow(entry)
     }
+    entry.unusedSinceMs = undefined
     return entry.cluster
   }
 
@@ -85,6 +90,7 @@ export class Clusters {
   update(used: ReadonlySet<Cluster>): ReadonlySet<Cluster> {
     const changed = new Set<Cluster>()
     const nowMs = this.#deps.clock()
+    this.#rebalance()
     for (const [key, entry] of this.#entries) {
       if (this.#follow(entry)) changed.add(entry.cluster)
       if (used.has(entry.cluster)) entry.unusedSinceMs = undefined
@@ -94,6 +100,14 @@ export class Clusters {
       }
     }
     return changed
+  }
+
+  /** The waypoint's own place is in the model too, and may come later than the rest. */
+  #rebalance(): void {
+    const place = this.#deps.place()
+    if (isDeepStrictEqual(place, this.#place)) return
+    this.#place = place
+    for (const { cluster } of this.#entries.values()) cluster.rebalance()
   }
 
   /** Nobody asks for that port of the workload any more. */

@@ -49,7 +49,8 @@ export interface StackDeps {
   readonly requestId: () => string
   /** Unguessable, of letters and digits: the value of a cookie. */
   readonly token: () => string
-  readonly place: Place
+  /** Where this waypoint is, as far as it knows by now. */
+  readonly place: () => Place
   /** Key of the Service that this waypoint is, for limits that name it. */
   readonly waypoint?: string | undefined
   /** Where limits of each scope are counted. */
