@@ -3,6 +3,11 @@
 import { authorizationPolicyRule } from './authorization-policy.ts'
 import { namespaceOffer } from './namespace.ts'
 import { peerAuthenticationOffer, peerAuthenticationRule } from './peer-authentication.ts'
+import { gatewayClaimRules, gatewayVerdictRules } from './routes/gateway-frontends.ts'
+import { routedServiceOffer } from './routes/services.ts'
+import { destinationRuleOffer } from './routes/subsets.ts'
+import { routeTableRule } from './routes/table.ts'
+import { delegateOffer, virtualClaimRule, virtualVerdictRule } from './routes/virtual-service.ts'
 import type { Rule } from './rule.ts'
 import { serviceOffer, serviceRule } from './service.ts'
 import { uncapturedByMode, uncapturedByPolicy } from './uncaptured.ts'
@@ -24,4 +29,12 @@ export const rules: readonly Rule[] = [
   workloadRule,
   uncapturedByPolicy,
   uncapturedByMode,
+  routedServiceOffer,
+  destinationRuleOffer,
+  delegateOffer,
+  ...gatewayClaimRules,
+  virtualClaimRule,
+  routeTableRule,
+  ...gatewayVerdictRules,
+  virtualVerdictRule,
 ]

@@ -1,5 +1,6 @@
 // Objects of the routing kinds, as a store would hold them, and the way from objects to a decision.
-import { type CompiledRoutes, compileRoutes } from '../../control/compile/routes/tables.ts'
+import { type Compiled, compile } from '../../control/compile/compile.ts'
+import type { Finding } from '../../control/compile/conditions.ts'
 import { compileRouting, type RouteDecision, routeRequest } from '../../core/decide/http/route-request.ts'
 import type { MeshObject, ObjectMeta } from '../../core/model/resource.ts'
 import type { RouteTable } from '../../core/model/routes.ts'
@@ -52,15 +53,15 @@ export const backend = (name: string, weight?: number, more: object = {}): objec
 export const echoes: readonly MeshObject[] = ['echo', 'echo-v1', 'echo-v2'].map((name) => routed(name))
 
 export class RoutedWorld {
-  readonly compiled: CompiledRoutes
+  readonly compiled: Compiled
 
   constructor(objects: readonly MeshObject[], services: readonly MeshObject[] = echoes) {
-    this.compiled = compileRoutes([...services, ...objects], settings)
+    this.compiled = compile([...services, ...objects], settings)
   }
 
   table(port = 80, name = 'echo', namespace = 'shop'): RouteTable | undefined {
     const key = `${namespace}/${name}.${namespace}.svc.cluster.local`
-    return this.compiled.tables.find((table) => table.service === key && table.port === port)
+    return this.tables().find((table) => table.service === key && table.port === port)
   }
 
   decide(asked: Asked = {}, random = 0, name = 'echo', namespace = 'shop'): RouteDecision {
@@ -79,11 +80,21 @@ export class RoutedWorld {
     return decision.kind === 'respond' ? String(decision.status) : decision.kind
   }
 
-  /** `Type=Status Reason` of the findings about an object, by its name; sorted. */
+  tables(): readonly RouteTable[] {
+    return this.compiled.resources.flatMap(({ kind, value }) => (kind === 'Routes' ? [value] : []))
+  }
+
+  /** Everything that is said of an object but that a waypoint is missing and which fields have no effect. */
+  findings(name: string): readonly Finding[] {
+    const all = [...this.compiled.conditions].filter(([key]) => key.endsWith(`/${name}`) && !key.startsWith('Service '))
+    return all.flatMap(([, list]) => list).filter(({ type }) => type !== 'Programmed' && !type.startsWith('Ignored.'))
+  }
+
+  /** `Type=Status Reason` of the findings about an object, by its name; sorted. What is said of single parents counts for all. */
   said(name: string): readonly string[] {
-    return this.compiled.findings
-      .filter(({ object }) => object.endsWith(`/${name}`))
-      .map(({ finding: { type, status, reason } }) => `${type}=${status} ${reason}`)
-      .sort()
+    const found = this.findings(name)
+    const ofParents = found.some(({ type, parent }) => type === 'Accepted' && parent !== undefined)
+    const told = found.filter(({ type, parent }) => !(ofParents && type === 'Accepted' && parent === undefined))
+    return [...new Set(told.map(({ type, status, reason }) => `${type}=${status} ${reason}`))].sort()
   }
 }
