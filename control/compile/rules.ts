@@ -1,8 +1,10 @@
 // The rules of all kinds, in the order in which they run: a rule sees what rules above it offer. A new kind is a file with its rules
 // and a line for each of them here.
 import { authorizationPolicyRule } from './authorization-policy.ts'
+import { destinationRule, destinationVerdictRule } from './destinations/destination.ts'
 import { namespaceOffer } from './namespace.ts'
 import { peerAuthenticationOffer, peerAuthenticationRule } from './peer-authentication.ts'
+import { rateLimitRule } from './rate-limits/rate-limit-policy.ts'
 import { gatewayClaimRules, gatewayVerdictRules } from './routes/gateway-frontends.ts'
 import { routedServiceOffer } from './routes/services.ts'
 import { destinationRuleOffer } from './routes/subsets.ts'
@@ -37,4 +39,7 @@ export const rules: readonly Rule[] = [
   routeTableRule,
   ...gatewayVerdictRules,
   virtualVerdictRule,
+  destinationRule,
+  destinationVerdictRule,
+  rateLimitRule,
 ]

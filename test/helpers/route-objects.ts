@@ -9,7 +9,7 @@ import { type Asked, request } from './routing.ts'
 
 type Meta = Partial<ObjectMeta>
 
-function object(apiVersion: string, kind: string, name: string, spec: object, meta: Meta): MeshObject {
+export function routeObject(apiVersion: string, kind: string, name: string, spec: object, meta: Meta): MeshObject {
   const metadata = { name, namespace: 'shop', creationTimestamp: '2026-01-01T00:00:00Z', ...meta }
   return { apiVersion, kind, metadata, spec: spec as Record<string, unknown> }
 }
@@ -21,26 +21,26 @@ export function routed(name: string, meta: Meta = {}, spec: object = {}): MeshOb
     { name: 'alt', port: 8080 },
     { name: 'grpc', port: 7070 },
   ]
-  return object('v1', 'Service', name, { ports, ...spec }, meta)
+  return routeObject('v1', 'Service', name, { ports, ...spec }, meta)
 }
 
 /** To `echo`, of the route's namespace. */
 export const toEcho = [{ group: '', kind: 'Service', name: 'echo' }]
 
 export function httpRoute(name: string, rules: readonly object[], spec: object = {}, meta: Meta = {}): MeshObject {
-  return object('gateway.networking.k8s.io/v1', 'HTTPRoute', name, { parentRefs: toEcho, rules, ...spec }, meta)
+  return routeObject('gateway.networking.k8s.io/v1', 'HTTPRoute', name, { parentRefs: toEcho, rules, ...spec }, meta)
 }
 
 export function grpcRoute(name: string, rules: readonly object[], spec: object = {}, meta: Meta = {}): MeshObject {
-  return object('gateway.networking.k8s.io/v1', 'GRPCRoute', name, { parentRefs: toEcho, rules, ...spec }, meta)
+  return routeObject('gateway.networking.k8s.io/v1', 'GRPCRoute', name, { parentRefs: toEcho, rules, ...spec }, meta)
 }
 
 export function virtualService(name: string, http: readonly object[], spec: object = {}, meta: Meta = {}): MeshObject {
-  return object('networking.istio.io/v1', 'VirtualService', name, { hosts: ['echo'], http, ...spec }, meta)
+  return routeObject('networking.istio.io/v1', 'VirtualService', name, { hosts: ['echo'], http, ...spec }, meta)
 }
 
 export function destinationRule(name: string, spec: object, meta: Meta = {}): MeshObject {
-  return object('networking.istio.io/v1', 'DestinationRule', name, spec, meta)
+  return routeObject('networking.istio.io/v1', 'DestinationRule', name, spec, meta)
 }
 
 export const backend = (name: string, weight?: number, more: object = {}): object => ({

@@ -4,19 +4,25 @@ import { serviceKind } from '../../../core/model/kinds/core.ts'
 import { routesKey } from '../../../core/model/layer-seven-index.ts'
 import type { MeshObject } from '../../../core/model/resource.ts'
 import type { Rule, Scope } from '../rule.ts'
+import { topic } from '../topics.ts'
 import { waypointOf } from '../waypoints/attachment.ts'
 import { isNameOfWaypoint } from '../waypoints/gateway.ts'
 import { claimsOn, type Verdict, verdictsOn } from './claims.ts'
 import { type Decided, type PlacedClaim, tableOf } from './groups.ts'
 import { type RoutedService, routedService } from './services.ts'
 
+/** By the key of a Service: a waypoint stands in front of it. For those that speak of the Service without being asked by it. */
+export const waypointBefore = topic<true>('waypoint-before')
+
 export const routeTableRule: Rule = {
   kind: serviceKind,
   run(object, scope) {
     const service = routedService(object, scope.settings.mesh.serviceDomain)
     if (service === undefined || isNameOfWaypoint(object, scope)) return
+    const hasWaypoint = frontendHasWaypoint(object, scope)
+    if (hasWaypoint) scope.offer(waypointBefore(service.key), true)
     const decided = service.ports.flatMap(({ port }) => decideFrontend(service, port, scope))
-    if (decided.length > 0) announce(object, service, decided, scope)
+    announce(service, hasWaypoint, decided, scope)
   },
 }
 
@@ -32,8 +38,7 @@ function decideFrontend(service: RoutedService, port: number, scope: Scope): rea
   return decided.map((each) => ({ ...each, port }))
 }
 
-function announce(object: MeshObject, service: RoutedService, decided: readonly DecidedPort[], scope: Scope): void {
-  const hasWaypoint = frontendHasWaypoint(object, scope)
+function announce(service: RoutedService, hasWaypoint: boolean, decided: readonly DecidedPort[], scope: Scope): void {
   const name = `${service.namespace}/${service.name}`
   for (const [source, own] of Map.groupBy(decided, ({ claim }) => claim.source)) {
     const ports = own.map(({ port, claim: { parents }, lostTo }) => ({
