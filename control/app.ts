@@ -35,6 +35,7 @@ import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './ku
 import { Acknowledged } from './publish/acknowledged.ts'
 import { DeltaLog } from './publish/delta-log.ts'
 import { encodedViews } from './publish/encoded.ts'
+import { LayerSeven } from './publish/layer-seven.ts'
 import { MeshInventory } from './publish/mesh-inventory.ts'
 import { Publisher } from './publish/publisher.ts'
 import { ResolvedRefs } from './publish/resolved-refs.ts'
@@ -132,6 +133,7 @@ async function assemble(
   const status = new StatusWriter({
     resources,
     references: new ResolvedRefs(inventory.objects),
+    layerSeven: new LayerSeven({ inventory: inventory.objects, entries, service: deltas.service.bind(deltas) }),
     hosts: () => acknowledged.hosts,
     leads: () => replica?.leads ?? false,
     isCompiled: (kind) => rules.some((rule) => rule.kind.kind === kind),
@@ -161,7 +163,7 @@ async function assemble(
   const session = {
     ...{ authority, hosts, tokens, reports, deltas, encoded, publisher, log },
     feeds: () => replica?.feeds ?? [],
-    acknowledged: () => status.acknowledged(),
+    acknowledged: status.acknowledged.bind(status),
     record,
     issued: issued.note.bind(issued),
   }

@@ -46,7 +46,7 @@ export interface SessionDeps {
   /** Where this feed and those of other replicas are. */
   readonly feeds: () => readonly { readonly host: string; readonly port: number }[]
   /** Called when what a host has acknowledged may have changed. */
-  readonly acknowledged: () => void
+  readonly acknowledged: (view: View) => void
   /** Told of each certificate that a workload gets. */
   readonly issued?: (host: string, identity: string, signed: SignedCertificate) => void
   /** Told of what is worth an event. */
@@ -158,7 +158,7 @@ export class FeedSession {
     this.#gone.abort()
     this.#stopFollowing()
     await this.#serial.idle()
-    this.#deps.acknowledged()
+    this.#deps.acknowledged(this.#view)
   }
 
   #armExpiry(): void {
@@ -236,7 +236,7 @@ export class FeedSession {
       const delta = encoded.since(resume.version)
       if (delta !== undefined) {
         this.#acked = { version: resume.version, refused: [] }
-        this.#deps.acknowledged()
+        this.#deps.acknowledged(this.#view)
         return this.#send(delta)
       }
     }
@@ -309,7 +309,7 @@ export class FeedSession {
       this.#lastRefusal = { ...first, version: message.version, at: new Date().toISOString() }
       for (const resource of refused) this.#deps.record?.(resourceRefused(this.#host.host, resource))
     }
-    this.#deps.acknowledged()
+    this.#deps.acknowledged(this.#view)
     if (first === undefined || !isNews) return
     const count = message.refused.length
     this.#deps.log.warn({ host: this.#host.host, count, refused: refused.slice(0, 20) }, 'a host refused resources')

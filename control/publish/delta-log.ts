@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { epochIn, isSeen, type View } from '../../core/feed/views.ts'
 import { digestOf } from '../../core/model/digest.ts'
-import type { CompiledDelta, CompiledKey, CompiledResource } from '../../core/model/types.ts'
+import type { CompiledDelta, CompiledKey, CompiledResource, Service } from '../../core/model/types.ts'
 import { inSendingOrder } from '../compile/sending-order.ts'
 
 interface Held {
@@ -94,6 +94,12 @@ export class DeltaLog {
   /** Takes what one revision changed, which may be nothing. Returns whether there is a new version. */
   update(change: Pick<CompiledDelta, 'upserts' | 'removes'>, revision: number): boolean {
     return this.#put(change, revision)
+  }
+
+  /** @param key `namespace/hostname` */
+  service(key: string): Service | undefined {
+    const resource = this.#held.get(keyText({ kind: 'Service', key }))?.resource
+    return resource?.kind === 'Service' ? resource.value : undefined
   }
 
   /** Everything. */
