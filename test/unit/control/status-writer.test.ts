@@ -1,8 +1,9 @@
 // What stands in an object's status, and when it is written.
 import t from 'tap'
 import type { ObjectStatus } from '../../../control/api/resources.ts'
+import { LayerSeven } from '../../../control/publish/layer-seven.ts'
 import { MeshInventory } from '../../../control/publish/mesh-inventory.ts'
-import { type HostVersion, programmedOf } from '../../../control/publish/programmed.ts'
+import { type HostVersion, madeOfObject, programmedOf } from '../../../control/publish/programmed.ts'
 import { ResolvedRefs } from '../../../control/publish/resolved-refs.ts'
 import { controllerName, statusToWrite } from '../../../control/publish/status-shape.ts'
 import { type ObjectOutcome, StatusWriter, type StatusWriterOptions } from '../../../control/publish/status-writer.ts'
@@ -64,20 +65,23 @@ t.test('a route says it for each of its parents, and leaves those of other contr
 
 const host = (name: string, version: number, connected = true, refused: HostVersion['refused'] = []): HostVersion => ({
   host: name,
+  view: 'agent',
+  gateways: new Set(),
   version,
   connected,
   refused,
 })
 
 t.test('an object is programmed once every host has acknowledged the version in which it changed', async (t) => {
-  const key = { group: 'security.istio.io', kind: 'AuthorizationPolicy', namespace: 'shop', name: 'p' }
+  const policy = { group: 'security.istio.io', kind: 'AuthorizationPolicy', namespace: 'shop', name: 'p' }
+  const key = madeOfObject(policy)
   t.match(programmedOf(key, 5, []), { status: 'True' })
   t.match(programmedOf(key, 5, [host('h1', 5), host('h2', 9, false)]), { status: 'True' })
   t.match(programmedOf(key, 5, [host('h1', 5), host('h2', 4)]), { status: 'False', reason: 'Pending', message: /^h2 / })
   t.match(programmedOf(key, 5, [host('h1', 4), host('h2', 4, false)]), { reason: 'HostAway', message: /^h2 / })
   const refused = [{ kind: 'Authorization', key: 'shop/p', reason: 'too large' }] as const
   t.match(programmedOf(key, 5, [host('h1', 5, true, refused)]), { reason: 'Refused', message: /too large/ })
-  t.match(programmedOf({ ...key, name: 'q' }, 5, [host('h1', 5, true, refused)]), { status: 'True' })
+  t.match(programmedOf(madeOfObject({ ...policy, name: 'q' }), 5, [host('h1', 5, true, refused)]), { status: 'True' })
 })
 
 interface Written {
@@ -102,6 +106,11 @@ function writer(change: Partial<StatusWriterOptions> = {}) {
       },
     },
     references: new ResolvedRefs(inventory.objects),
+    layerSeven: new LayerSeven({
+      inventory: inventory.objects,
+      entries: { instancesOf: () => [] },
+      service: () => undefined,
+    }),
     hosts: () => [],
     leads: () => true,
     isCompiled: (kind) => kind !== 'VirtualService',
