@@ -56,8 +56,9 @@ t.test('what is said of one parent stands there alone; one of another controller
   const lost = { ...accepted, status: 'False', reason: 'Conflicted', parent: 1 } as const
   const elsewhere = { ...accepted, status: 'False', reason: 'OtherController', parent: 2 } as const
   const bare = { ...programmed, status: 'False', reason: 'NoWaypoint', parent: 0 } as const
+  const parentsOf = (status: MeshObject['status']) => (status?.['parents'] ?? []) as { conditions: Condition[] }[]
   const told = (list: readonly Condition[]) =>
-    (statusToWrite(route, list, now)?.['parents'] as { conditions: Condition[] }[]).map(({ conditions }) =>
+    parentsOf(statusToWrite(route, list, now)).map(({ conditions }) =>
       conditions.map(({ type, reason }) => `${type} ${reason}`).sort(),
     )
   t.strictSame(told([accepted, lost, elsewhere, resolved, programmed]), [
