@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { splitApiVersion } from '../../core/model/kinds.ts'
 import type { Condition, MeshObject } from '../../core/model/resource.ts'
-import { conditionsOf } from '../compile/conditions.ts'
+import { conditionsOf, type Finding } from '../compile/conditions.ts'
 import { otherController, waypointController } from '../compile/waypoints/gateway.ts'
 import { addressStatus, type GatewayFacts, type ListenerStatus, listenerStatus } from './gateway-status.ts'
 
@@ -19,6 +19,7 @@ const ownTypes: ReadonlySet<string> = new Set([
   'WorkloadsCaptured',
   'AddressesUnique',
   'PortsResolved',
+  'PartiallyInvalid',
   'WaypointBound',
   'WaypointInstance',
 ])
@@ -145,12 +146,27 @@ function routeStatus(object: MeshObject, wanted: readonly Condition[], now: stri
   const current = (object.status?.['parents'] ?? []) as readonly ParentStatus[]
   const foreign = current.filter((parent) => parent.controllerName !== controllerName)
   const refs = (object.spec?.['parentRefs'] ?? []) as readonly ParentStatus['parentRef'][]
-  const own = refs.map((parentRef) => {
+  const own = refs.flatMap((parentRef, index) => {
+    const conditions = conditionsOfParent(wanted, index)
+    if (conditions === undefined) return []
     const earlier = current.find(
       (parent) => parent.controllerName === controllerName && isDeepStrictEqual(parent.parentRef, parentRef),
     )
-    return { parentRef, controllerName, conditions: merged(earlier?.conditions ?? [], wanted, now) }
+    return [{ parentRef, controllerName, conditions: merged(earlier?.conditions ?? [], conditions, now) }]
   })
   const parents = [...foreign, ...own]
   return isDeepStrictEqual(parents, current) ? undefined : { ...object.status, parents }
+}
+
+/** What is said of one parent comes before what is said of all. Undefined for a parent that is another controller's. */
+function conditionsOfParent(wanted: readonly (Condition & Finding)[], index: number): readonly Condition[] | undefined {
+  const own = wanted.filter(({ parent }) => parent === index)
+  const types = new Set(own.map(({ type }) => type))
+  const general = wanted.filter(({ parent, type }) => parent === undefined && !types.has(type))
+  const refusal = own.find(({ type, status }) => type === 'Accepted' && status === 'False')
+  if (refusal?.reason === otherController) return undefined
+  return [...own, ...general].map(({ parent: _, ...condition }) => {
+    if (refusal === undefined || condition.type !== 'Programmed') return condition
+    return { ...condition, status: 'False', reason: 'Invalid', message: 'the route is not accepted here' }
+  })
 }

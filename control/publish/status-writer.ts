@@ -58,7 +58,7 @@ export interface ObjectOutcome {
 
 interface Known {
   readonly object: MeshObject
-  readonly conditions: readonly Condition[]
+  readonly conditions: readonly (Condition & Finding)[]
   /** Version in which it last changed. */
   readonly version: number
   /** Since when it waits to be in force; undefined once it is. */
@@ -175,10 +175,12 @@ export class StatusWriter {
     const known = this.#known.get(key)
     if (known === undefined || !this.#options.leads()) return
     const { object, conditions } = known
-    const resolved = this.#options.references.conditionOf(object)
+    // what compile knows of references is closer to what happens to requests
+    const isResolved = conditions.some(({ type }) => type === 'ResolvedRefs')
+    const resolved = isResolved ? undefined : this.#options.references.conditionOf(object)
     const programmed = this.#programmed(key, known, hosts)
     const wanted = [
-      ...conditions,
+      ...conditions.filter((condition) => condition.type !== 'Programmed' || condition.parent !== undefined),
       ...conditionsOf(object, resolved === undefined ? [] : [resolved]),
       ...(programmed === undefined ? earlierProgrammed(object) : conditionsOf(object, [programmed])),
     ]
@@ -194,8 +196,9 @@ export class StatusWriter {
   #programmed(key: string, known: Known, hosts: readonly HostVersion[]): Finding | undefined {
     const { object, version, since, conditions } = known
     if (isQuiet(object.kind) || object.kind === 'GatewayClass') return undefined
-    const refused = conditions.find(({ type, status }) => type === 'Accepted' && status === 'False')
-    if (refused !== undefined) return this.#settled(key, 'Invalid', 'the object is not accepted')
+    if (isRefused(object, conditions)) return this.#settled(key, 'Invalid', 'the object is not accepted')
+    const compiled = conditions.find(({ type, parent }) => type === 'Programmed' && parent === undefined)
+    if (compiled !== undefined) return this.#settled(key, compiled.reason, compiled.message)
     if (!this.#options.isCompiled(object.kind)) {
       return this.#settled(key, 'NotEnforced', 'no proxy of this version does anything with this kind')
     }
@@ -240,6 +243,14 @@ export class StatusWriter {
       )
     }
   }
+}
+
+/** A route is where none of its parents takes it. */
+function isRefused({ spec }: MeshObject, conditions: readonly Finding[]): boolean {
+  const refusals = conditions.filter(({ type, status }) => type === 'Accepted' && status === 'False')
+  if (refusals.some(({ parent }) => parent === undefined)) return true
+  const parents = (spec?.['parentRefs'] ?? []) as readonly unknown[]
+  return refusals.length > 0 && refusals.length === parents.length
 }
 
 /** What was said of an earlier generation stands until there is something to say of this one; its observedGeneration tells. */

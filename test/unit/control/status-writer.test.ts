@@ -43,6 +43,32 @@ t.test('a service of which nothing is to say has no conditions', async (t) => {
   t.match(statusToWrite(service('s', {}), [accepted, ignored], now), { conditions: [accepted, ignored] })
 })
 
+t.test('what is said of one parent stands there alone; one of another controller is left out', async (t) => {
+  const parentRefs = ['a', 'b', 'c'].map((name) => ({ name }))
+  const route: MeshObject = {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: 'r', namespace: 'shop' },
+    spec: { parentRefs },
+  }
+  const programmed: Condition = { type: 'Programmed', status: 'True', reason: 'Programmed', message: '' }
+  const resolved: Condition = { type: 'ResolvedRefs', status: 'True', reason: 'ResolvedRefs', message: '' }
+  const lost = { ...accepted, status: 'False', reason: 'Conflicted', parent: 1 } as const
+  const elsewhere = { ...accepted, status: 'False', reason: 'OtherController', parent: 2 } as const
+  const bare = { ...programmed, status: 'False', reason: 'NoWaypoint', parent: 0 } as const
+  const parentsOf = (status: MeshObject['status']) => (status?.['parents'] ?? []) as { conditions: Condition[] }[]
+  const told = (list: readonly Condition[]) =>
+    parentsOf(statusToWrite(route, list, now)).map(({ conditions }) =>
+      conditions.map(({ type, reason }) => `${type} ${reason}`).sort(),
+    )
+  t.strictSame(told([accepted, lost, elsewhere, resolved, programmed]), [
+    ['Accepted Accepted', 'Programmed Programmed', 'ResolvedRefs ResolvedRefs'],
+    ['Accepted Conflicted', 'Programmed Invalid', 'ResolvedRefs ResolvedRefs'],
+  ])
+  t.strictSame(told([accepted, elsewhere, programmed, bare])[0], ['Accepted Accepted', 'Programmed NoWaypoint'])
+  t.notMatch(JSON.stringify(statusToWrite(route, [lost], now)), '"parent"')
+})
+
 t.test('a route says it for each of its parents, and leaves those of other controllers', async (t) => {
   const other = { parentRef: { name: 'x' }, controllerName: 'example.com/other', conditions: [] }
   const route: MeshObject = {
