@@ -45,7 +45,8 @@ export function servedAt(
   const text = formatSocketAddress(destination)
   if (isLoopback(address) || address === '0.0.0.0' || address === '::' || self.addresses.includes(address))
     throw new MeshError('TUNNEL_BAD_REQUEST', `CONNECT to ${text}: that is the waypoint itself`)
-  if (capturePorts.has(port)) throw new MeshError('TUNNEL_BAD_REQUEST', `CONNECT to ${text}: a port of the proxy itself`)
+  if (capturePorts.has(port))
+    throw new MeshError('TUNNEL_BAD_REQUEST', `CONNECT to ${text}: a port of the proxy itself`)
   const service = snapshot.serviceByVip(address)
   if (service === undefined) return { service: undefined, target: workloadAt(snapshot, self, destination) }
   if (service.waypoint !== self.key)

@@ -16,7 +16,8 @@ export interface ModelState {
 export interface ModelSink {
   /** How many are there to take it: connected daemons. */
   readonly connected: number
-  delta(delta: CompiledDelta): Promise<readonly RefusedResource[] | undefined>
+  /** `refused`: what the model here could not take of it. Resolves with all that was refused; undefined where nobody took it. */
+  delta(delta: CompiledDelta, refused: readonly RefusedResource[]): Promise<readonly RefusedResource[] | undefined>
   bundle(bundle: string): Promise<void>
 }
 
@@ -127,9 +128,9 @@ export class HeldModel {
   async #pass(delta: CompiledDelta, refused: readonly RefusedResource[]): Promise<void> {
     const saved = this.#save()
     try {
-      const daemonRefused = await this.#sink?.delta(delta)
-      if (daemonRefused === undefined) await saved
-      this.#options.acknowledge(delta.epoch, delta.version, daemonRefused ?? refused)
+      const allRefused = await this.#sink?.delta(delta, refused)
+      if (allRefused === undefined) await saved
+      this.#options.acknowledge(delta.epoch, delta.version, allRefused ?? refused)
     } catch (error: unknown) {
       const { code, message } = asMeshError(error, 'FEED_CLOSED')
       this.#options.log.warn({ code, version: delta.version }, `a change was not taken: ${message}`)
