@@ -29,6 +29,13 @@ export interface ConnectionFacts {
     readonly workload?: Workload | undefined
   }
   readonly service?: Service | undefined
+  /** The waypoint on the way; `peer` where it asks for the caller (inbound). */
+  readonly via?:
+    | {
+        readonly service: Service
+        readonly peer?: { readonly identity: Identity; readonly address: SocketAddress } | undefined
+      }
+    | undefined
   readonly secure: boolean
   /** What dry-run policies would have decided, where that differs. */
   readonly dryRun?: string | undefined
