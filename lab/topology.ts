@@ -69,7 +69,7 @@ export function readTopology(text: string): { topology: Topology; problems: read
   const workloads = readWorkloads(reader, root, hosts)
   const taken = new Set(workloads.map(({ name, namespace }) => `${name}.${namespace}`))
   const waypoints = readWaypoints(reader, root, hosts, taken)
-  return { topology: { hosts, workloads, waypoints }, problems: reader.problems }
+  return { topology: { hosts, workloads, ...(waypoints.length === 0 ? {} : { waypoints }) }, problems: reader.problems }
 }
 
 function readHosts(reader: Reader, root: YAMLMap): readonly string[] {

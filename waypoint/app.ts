@@ -192,7 +192,8 @@ class WaypointRuntime implements Waypoint {
     feed.on('delta', (delta) => this.#model.apply(delta))
     feed.on('bundle', (bundle) => this.#model.setBundle(bundle))
     feed.on('workloadsResult', (refused) => {
-      for (const { uid, reason } of refused) this.#log.error({ uid }, `the control plane refuses this waypoint: ${reason}`)
+      for (const { uid, reason } of refused)
+        this.#log.error({ uid }, `the control plane refuses this waypoint: ${reason}`)
       if (refused.length === 0) this.#certificates.retry()
     })
     if (this.#model.bundle === '') this.#model.setBundle(certificate.credentials.bundle)

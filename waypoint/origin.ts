@@ -1,6 +1,7 @@
 // Whom a CONNECT comes from and whom it is for: what the waypoint serves and nothing else, so that it is no open proxy. Pure; serve.ts
 // asks for every CONNECT, and again for what is connected after a change of the model.
 import { MeshError } from '../core/base/errors.ts'
+import { waypointOfService, waypointsBefore } from '../core/decide/waypoint.ts'
 import type { IncomingConnect } from '../core/hbone/types.ts'
 import type { PeerIdentity } from '../core/model/canonical.ts'
 import { principalText, workloadIdentity } from '../core/model/canonical.ts'
@@ -49,7 +50,7 @@ export function servedAt(
     throw new MeshError('TUNNEL_BAD_REQUEST', `CONNECT to ${text}: a port of the proxy itself`)
   const service = snapshot.serviceByVip(address)
   if (service === undefined) return { service: undefined, target: workloadAt(snapshot, self, destination) }
-  if (service.waypoint !== self.key)
+  if (waypointOfService(snapshot, service)?.key !== self.key)
     throw denied(text, self, `service ${service.namespace}/${service.name} names ${service.waypoint ?? 'none'}`)
   if (service.ports.some((known) => known.port === port)) return { service, target: undefined }
   const known = service.ports.map((each) => each.port).join(', ')
@@ -63,14 +64,8 @@ function workloadAt(snapshot: Snapshot, self: Self, destination: SocketAddress):
   const text = formatSocketAddress(destination)
   const workload = snapshot.workloadByAddress(destination.address)
   if (workload === undefined) throw denied(text, self, 'the mesh knows nobody there')
-  if (isBehind(snapshot, self, workload)) return workload
+  if (waypointsBefore(snapshot, workload, destination.port).some(({ key }) => key === self.key)) return workload
   throw denied(text, self, `workload ${workload.namespace}/${workload.name} is not behind it`)
-}
-
-/** A workload is behind the waypoint that it names itself, and behind those of the services that it is a member of. */
-export function isBehind(snapshot: Snapshot, self: Self, workload: Workload): boolean {
-  if (workload.waypoint === self.key) return true
-  return workload.services.some(({ service }) => snapshot.serviceByKey(service)?.waypoint === self.key)
 }
 
 /** The workload at the caller's address, if it has the identity that the certificate proves. */

@@ -70,7 +70,7 @@ t.test('every problem is told with its file, line and column, all together', asy
     /^top.yaml:5:75: workloads\[2\].weight: expected a whole number/,
     /^top.yaml:6:23: workloads\[3\].cgroup: host capture by cgroup is not built yet/,
     /^top.yaml:8:3: workloads\[5\]: workload "e.default" is listed twice/,
-    /^top.yaml:10:35: waypoints\[0\].replicas: expected a whole number from 1 to 20/,
+    /^top.yaml:10:34: waypoints\[0\].replicas: expected a whole number from 1 to 20/,
     /^top.yaml:11:19: waypoints\[1\].host: no such host "h9"/,
     /^top.yaml:11:3: waypoints\[1\]: "e.default" is the name of another waypoint or workload/,
   ]
