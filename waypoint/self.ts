@@ -1,12 +1,10 @@
 // What a waypoint says of itself to the control plane: one workload, with the identity of its Gateway. Pure; app.ts reports it.
 import type { WorkloadReport } from '../core/feed/messages.ts'
+import { gatewayName } from '../core/model/waypoint-labels.ts'
 import { hostOf, instanceOf, type WaypointConfig } from './config.ts'
 import type { Self } from './origin.ts'
 
 type Facts = Pick<WaypointConfig, 'name' | 'instance' | 'address' | 'locality'>
-
-/** By this label the control plane knows which workloads serve a Gateway (Gateway API's own label for what is made for one). */
-const gatewayLabel = 'gateway.networking.k8s.io/gateway-name'
 
 /**
  * @param boot stays the same while the machine runs, so that a restart of the process is no change for anybody
@@ -21,7 +19,7 @@ export function reportOf(config: Facts, boot: string, open: boolean): WorkloadRe
     namespace,
     serviceAccount: name,
     addresses: config.address,
-    labels: { [gatewayLabel]: name },
+    labels: { [gatewayName]: name },
     ports: {},
     locality: config.locality,
     weight: 1,
