@@ -155,6 +155,11 @@ export class Wire {
 
   // ---- the end -------------------------------------------------------------------------------------------------------
 
+  /** Ends our direction after what was written; the peer goes on as long as it likes. */
+  endWrites(): void {
+    if (!this.#closed) this.stream.end()
+  }
+
   /** Ends our direction after what was written; a peer that does not end its own within `graceMs` is cut off. */
   finish(graceMs: number): void {
     if (this.#finishing || this.#closed) return
