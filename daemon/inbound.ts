@@ -16,7 +16,7 @@ import type { ConnectionFacts } from './connections.ts'
 import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
-import { baggageOf } from './tunnel-headers.ts'
+import { baggageOf } from '../core/hbone/tunnel-headers.ts'
 
 /** Serves one CONNECT to its end. Never rejects. */
 export async function handleConnect(plane: Plane, served: Served, connect: IncomingConnect): Promise<void> {

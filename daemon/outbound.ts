@@ -16,7 +16,7 @@ import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
 import { systemCode } from './sockets.ts'
-import { baggageOf, newTraceparent } from './tunnel-headers.ts'
+import { baggageOf, newTraceparent } from '../core/hbone/tunnel-headers.ts'
 
 type Path = Exclude<RouteDecision, { kind: 'refuse' }>
 

@@ -1,7 +1,7 @@
 // The way in: tunnels on port 15008 of the waypoint's addresses, from each CONNECT to a connection of a known origin. What speaks HTTP
 // on it is somebody else's (`Carry`). Owned by data-plane.ts.
 import type { Duplex } from 'node:stream'
-import { errorOutcome, MeshError } from '../core/base/errors.ts'
+import { asMeshError, errorOutcome, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
 import { TunnelServer, type TunnelServerOptions } from '../core/hbone/server.ts'
 import type { IncomingConnect } from '../core/hbone/types.ts'
@@ -26,8 +26,8 @@ export interface ServeOptions extends Pick<TunnelServerOptions, 'contexts' | 'tr
   readonly sockets: Sockets
   /** Whom a CONNECT is for. Throws a MeshError where it is not for this waypoint. */
   readonly originOf: (connect: IncomingConnect) => Origin
-  /** Whether what is connected may go on, after a change of the model. */
-  readonly mayStay: (origin: Origin) => MeshError | undefined
+  /** Asked for what is connected, after a change of the model. Throws a MeshError where it may not go on. */
+  readonly mayStay: (origin: Origin) => void
   readonly carry: Carry
   readonly maxTunnels: number
   readonly maxConnections: number
@@ -89,10 +89,13 @@ export class Serve {
   /** After a change of the model: who is connected to what this waypoint serves no longer finishes what is under way. */
   recheck(): void {
     for (const { id, origin, connection } of [...this.#live]) {
-      const why = this.#options.mayStay(origin)
-      if (why === undefined) continue
-      this.#options.log.info({ id, source: formatSocketAddress(origin.address) }, `a connection ends: ${why.message}`)
-      connection?.drain()
+      try {
+        this.#options.mayStay(origin)
+      } catch (thrown: unknown) {
+        const { message } = asMeshError(thrown, 'POLICY_DENIED')
+        this.#options.log.info({ id, source: formatSocketAddress(origin.address) }, `a connection ends: ${message}`)
+        connection?.drain()
+      }
     }
   }
 
