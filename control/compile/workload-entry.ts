@@ -79,7 +79,7 @@ function compileWorkload(object: MeshObject, uid: string, addresses: readonly st
     labels,
     // a waypoint is an end of tunnels itself: nobody captures it
     enrolled: waypoint === undefined && isEnrolled(namespace, labels, scope),
-    protocol: waypoint !== undefined || usesTunnel(object, labels, settings) ? 'HBONE' : 'TCP',
+    protocol: usesTunnel(object, labels, settings) || (waypoint !== undefined && !isReported(object)) ? 'HBONE' : 'TCP',
     health: isHealthy(object) ? 'healthy' : 'unhealthy',
     locality: spec?.locality ?? '',
     weight: spec?.weight ?? 1,
@@ -129,9 +129,14 @@ export function addressesOf(object: MeshObject): readonly string[] {
   return [...new Set(written.flatMap((text) => canonicalAddress(text.trim()) ?? []))]
 }
 
+/** Who reports itself says whether it takes tunnels: a waypoint that starts or stops is to be sent none. */
+function isReported(object: MeshObject): boolean {
+  return annotation(object, names.workloadUid) !== undefined
+}
+
 function usesTunnel(object: MeshObject, labels: Readonly<Record<string, string>>, settings: CompileSettings): boolean {
   if (annotation(object, names.redirection) === 'enabled') return true
-  if (annotation(object, names.workloadUid) !== undefined || !settings.istioLabels) return false
+  if (isReported(object) || !settings.istioLabels) return false
   return labels[names.istioTunnel] === 'http' || annotation(object, names.istioRedirection) === 'enabled'
 }
 

@@ -147,10 +147,10 @@ t.test('what it could not take of the model is told upwards, and the admin page 
   const { address, port } = waypoint.addresses.metrics
   const metrics = await (await fetch(`http://${address}:${port}/metrics`)).text()
   t.match(metrics, /istio_requests_total\{reporter="waypoint",source_workload="frontend".* 1/)
-  const { body } = await api(world.stateDir, 'GET', '/culvert/v1/status')
-  const hosts = body['hosts'] as { host: string; lag: number; refused: unknown[] }[]
-  t.match(
-    hosts.find(({ host }) => host === 'wp.shop'),
-    { lag: 0, refused: [] },
-  )
+  const status = await until('acknowledged', async () => {
+    const { body } = await api(world.stateDir, 'GET', '/culvert/v1/status')
+    const hosts = body['hosts'] as { host: string; lag: number; refused: unknown[] }[]
+    return hosts.find(({ host, lag }) => host === 'wp.shop' && lag === 0)
+  })
+  t.same(status.refused, [])
 })

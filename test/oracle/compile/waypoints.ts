@@ -178,7 +178,8 @@ export class Waypoints {
 }
 
 /** An instance of a waypoint: it stands behind nothing else, and nobody captures it. */
-export function asInstance(workload: Workload, { namespace, hostname }: Service): Workload {
+/** `reported`: it says itself whether it takes tunnels. */
+export function asInstance(workload: Workload, { namespace, hostname }: Service, reported: boolean): Workload {
   const services = [{ service: `${namespace}/${hostname}`, ports: { '15008': 15008 } }]
-  return { ...workload, services, enrolled: false, protocol: 'HBONE' }
+  return { ...workload, services, enrolled: false, protocol: reported ? workload.protocol : 'HBONE' }
 }

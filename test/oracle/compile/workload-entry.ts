@@ -74,7 +74,8 @@ function compileWorkload(
     authorizations: [],
     ...(waypoint === undefined ? {} : { waypoint }),
   }
-  return own === undefined ? workload : asInstance(workload, own)
+  const reported = annotation(object, names.workloadUid) !== undefined
+  return own === undefined ? workload : asInstance(workload, own, reported)
 }
 
 /** What the agent reported, or the object's own uid for an entry of the operator. */

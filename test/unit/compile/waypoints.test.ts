@@ -209,7 +209,7 @@ t.test(
     const instance = entry(
       'wp-1',
       { address: '10.0.0.9', labels, serviceAccount: 'wp' },
-      { annotations: { 'culvert.dev/workload-uid': 'u' } },
+      { annotations: { 'culvert.dev/workload-uid': 'u', 'culvert.dev/redirection': 'enabled' } },
     )
     const above = namespace('shop', { 'istio.io/use-waypoint': 'wp', 'culvert.dev/dataplane-mode': 'ambient' })
     const { workload, told } = compiled([
@@ -223,6 +223,13 @@ t.test(
     t.strictSame(workload('wp-1')?.services, [{ service: wp, ports: { '15008': 15008 } }])
     t.equal(workload('wp-1')?.waypoint, undefined)
     t.strictSame(told('WorkloadEntry', 'wp-1'), [])
+    const leaving = entry(
+      'wp-1',
+      { address: '10.0.0.9', labels, serviceAccount: 'wp' },
+      { annotations: { 'culvert.dev/workload-uid': 'u' } },
+    )
+    const after = compiled([above, takes('all'), leaving]).workload('wp-1')
+    t.match(after, { enrolled: false, protocol: 'TCP' }, 'nobody is sent to one that does not take tunnels')
   },
 )
 
