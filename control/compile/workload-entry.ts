@@ -79,8 +79,8 @@ function compileWorkload(object: MeshObject, uid: string, addresses: readonly st
     labels,
     // a waypoint is an end of tunnels itself: nobody captures it
     enrolled: waypoint === undefined && isEnrolled(namespace, labels, scope),
-    protocol: usesTunnel(object, labels, settings) || (waypoint !== undefined && !isReported(object)) ? 'HBONE' : 'TCP',
-    health: isHealthy(object) ? 'healthy' : 'unhealthy',
+    protocol: waypoint !== undefined || usesTunnel(object, labels, settings) ? 'HBONE' : 'TCP',
+    health: isHealthy(object) && (waypoint === undefined || isOpen(object)) ? 'healthy' : 'unhealthy',
     locality: spec?.locality ?? '',
     weight: spec?.weight ?? 1,
     services: services.parts,
@@ -129,15 +129,15 @@ export function addressesOf(object: MeshObject): readonly string[] {
   return [...new Set(written.flatMap((text) => canonicalAddress(text.trim()) ?? []))]
 }
 
-/** Who reports itself says whether it takes tunnels: a waypoint that starts or stops is to be sent none. */
-function isReported(object: MeshObject): boolean {
-  return annotation(object, names.workloadUid) !== undefined
-}
-
 function usesTunnel(object: MeshObject, labels: Readonly<Record<string, string>>, settings: CompileSettings): boolean {
   if (annotation(object, names.redirection) === 'enabled') return true
-  if (isReported(object) || !settings.istioLabels) return false
+  if (annotation(object, names.workloadUid) !== undefined || !settings.istioLabels) return false
   return labels[names.istioTunnel] === 'http' || annotation(object, names.istioRedirection) === 'enabled'
+}
+
+/** An instance that reports itself says with `captured` whether it takes tunnels; one that somebody wrote does. */
+function isOpen(object: MeshObject): boolean {
+  return annotation(object, names.workloadUid) === undefined || annotation(object, names.redirection) === 'enabled'
 }
 
 function isHealthy(object: MeshObject): boolean {

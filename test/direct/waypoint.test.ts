@@ -125,7 +125,7 @@ t.test('who stops it takes it out of the model first, and what is under way fini
   const answer = caller.get(`${vip}:80`)
   await until('the request', () => world.seen.length === 1)
   const closed = waypoint.close()
-  await until('withdrawn', () => world.host.snapshot.workloadByAddress('10.0.5.1')?.protocol === 'TCP')
+  await until('withdrawn', () => world.host.snapshot.workloadByAddress('10.0.5.1')?.health === 'unhealthy')
   release()
   t.match(bodyOf(await answer), /orders/)
   await closed

@@ -74,8 +74,7 @@ function compileWorkload(
     authorizations: [],
     ...(waypoint === undefined ? {} : { waypoint }),
   }
-  const reported = annotation(object, names.workloadUid) !== undefined
-  return own === undefined ? workload : asInstance(workload, own, reported)
+  return own === undefined ? workload : asInstance(object, workload, own)
 }
 
 /** What the agent reported, or the object's own uid for an entry of the operator. */

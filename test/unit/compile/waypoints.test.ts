@@ -209,7 +209,7 @@ t.test(
     const instance = entry(
       'wp-1',
       { address: '10.0.0.9', labels, serviceAccount: 'wp' },
-      { annotations: { 'culvert.dev/workload-uid': 'u', 'culvert.dev/redirection': 'enabled' } },
+      { annotations: { 'culvert.dev/workload-uid': 'u' } },
     )
     const above = namespace('shop', { 'istio.io/use-waypoint': 'wp', 'culvert.dev/dataplane-mode': 'ambient' })
     const { workload, told } = compiled([
@@ -223,15 +223,20 @@ t.test(
     t.strictSame(workload('wp-1')?.services, [{ service: wp, ports: { '15008': 15008 } }])
     t.equal(workload('wp-1')?.waypoint, undefined)
     t.strictSame(told('WorkloadEntry', 'wp-1'), [])
-    const leaving = entry(
-      'wp-1',
-      { address: '10.0.0.9', labels, serviceAccount: 'wp' },
-      { annotations: { 'culvert.dev/workload-uid': 'u' } },
-    )
-    const after = compiled([above, takes('all'), leaving]).workload('wp-1')
-    t.match(after, { enrolled: false, protocol: 'TCP' }, 'nobody is sent to one that does not take tunnels')
   },
 )
+
+t.test('an instance that takes no tunnels yet, or no more, is sent nothing', async (t) => {
+  const labels = { 'gateway.networking.k8s.io/gateway-name': 'wp' }
+  const health = (annotations: Labels) =>
+    compiled([
+      gateway('wp'),
+      entry('i', { address: '10.0.0.9', labels, serviceAccount: 'wp' }, { annotations }),
+    ]).workload('i')?.health
+  t.equal(health({ 'culvert.dev/workload-uid': 'u' }), 'unhealthy')
+  t.equal(health(reported), 'healthy')
+  t.equal(health({}), 'healthy', 'one that somebody wrote')
+})
 
 t.test('the label alone makes no instance, and the identity alone is told', async (t) => {
   const labels = { 'gateway.networking.k8s.io/gateway-name': 'wp', app: 'a' }
