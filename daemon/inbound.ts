@@ -27,7 +27,7 @@ export async function handleConnect(plane: Plane, served: Served, connect: Incom
   const { source } = facts
   const report = new Report(plane.telemetry, facts)
   report.source = workloadOf(plane, facts)
-  if (caller.kind === 'passed') report.waypoint = caller.via
+  if (caller.kind === 'passed') report.waypoint = `${caller.via.namespace}/${caller.via.name}`
   report.destination = served.model
   // as ztunnel: where the tunnel came in, and what it leads to
   report.address = connect.local

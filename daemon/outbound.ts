@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { type ErrorCode, MeshError } from '../core/base/errors.ts'
 import { outboundLimits, refuseOutbound, sourceAddressFor } from '../core/decide/outbound.ts'
 import { type RouteDecision, route } from '../core/decide/route.ts'
-import type { Waypoint } from '../core/decide/waypoint.ts'
+import { type NamedWaypoint, waypointName } from '../core/decide/waypoint.ts'
 import { formatForwarded } from '../core/hbone/forwarded.ts'
 import type { TunnelKey } from '../core/hbone/types.ts'
 import type { Workload } from '../core/model/types.ts'
@@ -84,6 +84,7 @@ async function reach(outgoing: Outgoing, connection: Connection): Promise<Duplex
   let path = decide(outgoing, tried)
   if (path.kind === 'refuse') {
     report.service = path.service
+    report.waypoint = nameOf(path.waypoint)
     throw path.error
   }
   for (;;) {
@@ -107,15 +108,19 @@ async function reach(outgoing: Outgoing, connection: Connection): Promise<Duplex
   }
 }
 
-function waypointOn(path: Path): Waypoint | undefined {
+function waypointOn(path: Path): NamedWaypoint | undefined {
   return path.kind === 'tunnel' ? path.waypoint : undefined
+}
+
+function nameOf(waypoint: NamedWaypoint | undefined): string | undefined {
+  return waypoint === undefined ? undefined : waypointName(waypoint)
 }
 
 /** Says what stands there, where a waypoint could not be reached or refused. */
 function told(error: unknown, path: Path): unknown {
   const waypoint = waypointOn(path)
   if (waypoint === undefined || !(error instanceof MeshError) || error.code === 'ABORTED') return error
-  const place = `waypoint ${waypoint.namespace}/${waypoint.name}, which stands before ${formatSocketAddress(path.target)}`
+  const place = `waypoint ${waypointName(waypoint)}, which stands before ${formatSocketAddress(path.target)}`
   const hint = error.code === 'TUNNEL_DENIED' ? '' : '; nothing goes around it: is its "culvert waypoint" running?'
   return new MeshError(error.code, `${place}: ${error.message}${hint}`, { cause: error })
 }
@@ -148,7 +153,7 @@ async function open(outgoing: Outgoing, path: Path, tried: ReadonlySet<string>, 
   const { plane, served, report } = outgoing
   report.service = path.service
   report.destination = path.workload
-  report.waypoint = waypointOn(path)
+  report.waypoint = nameOf(waypointOn(path))
   if (path.kind === 'plain') {
     report.address = path.target
     report.authority = undefined

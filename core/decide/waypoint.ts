@@ -66,7 +66,7 @@ export function instancesOf(snapshot: Snapshot, waypoint: Waypoint): readonly Wo
 }
 
 /** Whether the workload is an instance of any waypoint: nothing stands before those. */
-function isInstance(snapshot: Snapshot, workload: Workload): boolean {
+export function isInstance(snapshot: Snapshot, workload: Workload): boolean {
   return workload.services.some(({ service }) => {
     const waypoint = waypointAt(snapshot, service)
     return waypoint !== undefined && isSame(waypointIdentity(snapshot, waypoint), workload)

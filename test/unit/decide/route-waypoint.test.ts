@@ -9,7 +9,11 @@ const source = workload({ name: 'client', addresses: ['10.0.9.9'], serviceAccoun
 const member = { service: key, ports: { 80: 8080 } }
 const orders = workload({ services: [member] })
 const behind = service({ waypoint: wpKey })
-const through = { kind: 'tunnel', waypoint: { name: 'wp' }, peer: { address: '10.0.5.1', port: 15008 } }
+const through = {
+  kind: 'tunnel',
+  waypoint: { key: wpKey, waypoint: { name: 'wp' } },
+  peer: { address: '10.0.5.1', port: 15008 },
+}
 
 function ask(values: readonly (Workload | Service)[], to: string, port: number, more: Partial<RouteRequest> = {}) {
   const request = { source, destination: { address: to, port }, random: () => 0, ...more }
