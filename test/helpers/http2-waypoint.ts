@@ -113,6 +113,7 @@ export async function connectHttp2(port: number, limits: Partial<Http2Limits> = 
     socket,
     {
       onAvailable: () => events.push('available'),
+      onIdle: () => events.push('idle'),
       onUnusable: () => events.push('unusable'),
       onClosed: () => events.push('closed'),
     },
