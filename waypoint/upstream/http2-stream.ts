@@ -276,7 +276,8 @@ export class ClientStream implements StreamUser, Body, BodyReader {
     }
     const started = this.#started
     if (cause === undefined) {
-      const refused = code === errorCode.refusedStream
+      // Whoever has begun to answer has looked at the request, whatever it says.
+      const refused = code === errorCode.refusedStream && this.#reject !== undefined && this.#informational === 0
       const text = `the endpoint reset the stream (${errorName(code)})`
       this.#fail(new Failure(refused ? 'refused' : 'reset', text, { requestStarted: !refused }))
     } else if (this.#owner.session.broken || !this.#owner.session.over) {
