@@ -13,7 +13,7 @@ import {
   type NamedWaypoint,
   waypointName,
   waypointOfService,
-  waypointTowards,
+  waypointsTowards,
 } from './waypoint.ts'
 
 export interface RouteRequest {
@@ -103,7 +103,6 @@ function toService(snapshot: Snapshot, service: Service, request: RouteRequest):
     )
   }
   if (isOwnPort(source, endpoint.workload, endpoint.target)) return loop(endpoint.target, service)
-  if (waypoint !== undefined) return direct(endpoint.workload, endpoint.target, service)
   return toWorkload(snapshot, endpoint.workload, endpoint.target, request, service)
 }
 
@@ -114,10 +113,13 @@ function toWorkload(
   request: RouteRequest,
   service?: Service,
 ): RouteDecision {
-  const waypoint = waypointTowards(snapshot, workload, target.port, service)
-  if (waypoint === undefined) return direct(workload, target, service)
+  const { source } = request
   const who = `workload ${workload.namespace}/${workload.name}`
-  return throughWaypoint(snapshot, { waypoint, who, target, service }, request) ?? direct(workload, target, service)
+  for (const waypoint of waypointsTowards(snapshot, source, workload, target.port, service)) {
+    const decision = throughWaypoint(snapshot, { waypoint, who, target, service }, request)
+    if (decision !== undefined) return decision
+  }
+  return direct(workload, target, service)
 }
 
 function direct(workload: Workload, target: SocketAddress, service?: Service): RouteDecision {
