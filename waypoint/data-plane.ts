@@ -221,7 +221,8 @@ export class DataPlane {
       silentMs: this.#options.config.detectTimeout,
       http1: { ...http, pathNormalization: 'BASE', onRefused: ({ code }) => refused(code), onClosed: closed },
       http2: (detached, first) => {
-        if (first.length > 0) detached.unshift(first)
+        // Paused: what flows without a reader is lost, and the session begins to read a moment later.
+        if (first.length > 0) detached.pause().unshift(first)
         return new Http2ServerConnection(detached, {
           ...http,
           scheme: 'http',
