@@ -223,8 +223,9 @@ export class Http1Try implements BodyReader, ChannelOwner {
 
   end(trailers: Headers | undefined): void {
     this.answered = true
-    this.#channel?.end(trailers)
+    // First the connection is free: the end may bring the next request of the same client.
     this.#connection.progressed()
+    this.#channel?.end(trailers)
   }
 
   onPause(): void {
