@@ -80,7 +80,12 @@ export async function proxied(
   const out = async (): Promise<Duplex> => (await dialTcp(port)).setNoDelay(true)
   const behind =
     way === 'sockets' ? await out() : await tunnelTo(t, (stream) => void out().then((socket) => pump(stream, socket)))
-  const upstream = openHttp2(behind, { onAvailable: () => {}, onUnusable: () => {}, onClosed: () => {} })
+  const upstream = openHttp2(behind, {
+    onAvailable: () => {},
+    onIdle: () => {},
+    onUnusable: () => {},
+    onClosed: () => {},
+  })
   const handler = options.handler?.(upstream) ?? ((exchange) => upstream.send(exchange))
 
   let front: Http2ServerConnection | undefined
