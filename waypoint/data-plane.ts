@@ -113,6 +113,14 @@ export class DataPlane {
     return this.#serve.connections
   }
 
+  /** Whether another instance of this waypoint may take its place. */
+  get hasOthers(): boolean {
+    const { key, addresses } = this.#options.self()
+    return this.snapshot
+      .endpointsOf(key)
+      .some(({ health, addresses: theirs }) => health === 'healthy' && !theirs.some((one) => addresses.includes(one)))
+  }
+
   connections(): readonly object[] {
     return this.#serve.list()
   }
