@@ -33,6 +33,9 @@ export interface ClientOptions {
 /** Long enough for a client that is a slow network away, short enough for a mail server's greeting. */
 export const defaultSilentMs = 750
 
+/** So long a drain waits for the first byte of a connection. */
+const firstRequestMs = 1_000
+
 const nothing = Buffer.alloc(0)
 
 export class ClientConnection implements WireOwner {
@@ -61,7 +64,11 @@ export class ClientConnection implements WireOwner {
   drain(): void {
     this.#draining = true
     if (this.#serving !== undefined) this.#serving.drain()
-    else if (this.#first.length === 0) this.#wire.finish(0)
+    else if (this.#first.length === 0) {
+      // It was opened a moment ago: its first request is on the way, and would find nobody.
+      clearTimeout(this.#silent)
+      this.#silent = timer(firstRequestMs, () => this.#wire.finish(0))
+    }
   }
 
   destroy(): void {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { formatBaggage, newTraceparent } from '../../../daemon/tunnel-headers.ts'
+import { formatBaggage, newTraceparent } from '../../../core/hbone/tunnel-headers.ts'
 import { workload } from '../../helpers/plane-world.ts'
 
 const settings = {

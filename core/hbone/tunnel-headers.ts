@@ -1,8 +1,8 @@
 // The headers of a CONNECT as ambient writes them: who calls (`baggage`), one trace per connection (`traceparent`). All pure but
-// for the random trace; `forwarded` is core's. Called by outbound.ts and inbound.ts.
+// for the random trace; `forwarded` is core's. Called by daemon and waypoint.
 import { randomBytes } from 'node:crypto'
-import { canonicalName, canonicalRevision } from '../core/model/canonical.ts'
-import type { MeshSettings, Workload } from '../core/model/types.ts'
+import { canonicalName, canonicalRevision } from '../model/canonical.ts'
+import type { MeshSettings, Workload } from '../model/types.ts'
 
 /** W3C baggage with the keys that ztunnel writes (ztunnel `src/baggage.rs`). Values are percent-encoded. */
 export function formatBaggage(workload: Workload, settings: MeshSettings): string {
