@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream'
 import { type ErrorCode, MeshError } from '../core/base/errors.ts'
 import { outboundLimits, refuseOutbound, sourceAddressFor } from '../core/decide/outbound.ts'
 import { type RouteDecision, route } from '../core/decide/route.ts'
+import type { Waypoint } from '../core/decide/waypoint.ts'
+import { formatForwarded } from '../core/hbone/forwarded.ts'
 import type { TunnelKey } from '../core/hbone/types.ts'
 import type { Workload } from '../core/model/types.ts'
 import { familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
@@ -14,7 +16,7 @@ import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
 import { systemCode } from './sockets.ts'
-import { baggageOf, formatForwarded, newTraceparent } from './tunnel-headers.ts'
+import { baggageOf, newTraceparent } from '../core/hbone/tunnel-headers.ts'
 
 type Path = Exclude<RouteDecision, { kind: 'refuse' }>
 
@@ -86,23 +88,36 @@ async function reach(outgoing: Outgoing, connection: Connection): Promise<Duplex
   }
   for (;;) {
     const { service, workload } = path
-    const endpoint = service === undefined ? undefined : workload?.uid
+    const endpoint = service === undefined && waypointOn(path) === undefined ? undefined : workload?.uid
     if (endpoint !== undefined) plane.outliers.trying(endpoint)
     try {
       const far = await open(outgoing, path, tried, connection.signal)
       if (endpoint !== undefined) plane.outliers.succeeded(endpoint)
       return far
     } catch (error: unknown) {
-      if (endpoint === undefined || connection.state !== 'connecting' || !elsewhere(error)) throw error
+      if (endpoint === undefined || connection.state !== 'connecting' || !elsewhere(error)) throw told(error, path)
       plane.outliers.failed(endpoint)
       tried = new Set([...tried, endpoint])
       const other: Path | undefined = anotherEndpoint(outgoing, tried)
-      if (other === undefined) throw error
+      if (other === undefined) throw told(error, path)
       plane.otherEndpoints.add(1)
       plane.log.debug({ err: error, destination: formatSocketAddress(other.target) }, 'trying another endpoint')
       path = other
     }
   }
+}
+
+function waypointOn(path: Path): Waypoint | undefined {
+  return path.kind === 'tunnel' ? path.waypoint : undefined
+}
+
+/** Says what stands there, where a waypoint could not be reached or refused. */
+function told(error: unknown, path: Path): unknown {
+  const waypoint = waypointOn(path)
+  if (waypoint === undefined || !(error instanceof MeshError) || error.code === 'ABORTED') return error
+  const place = `waypoint ${waypoint.namespace}/${waypoint.name}, which stands before ${formatSocketAddress(path.target)}`
+  const hint = error.code === 'TUNNEL_DENIED' ? '' : '; nothing goes around it: is its "culvert waypoint" running?'
+  return new MeshError(error.code, `${place}: ${error.message}${hint}`, { cause: error })
 }
 
 /** Whether another endpoint may do better. */
@@ -133,6 +148,7 @@ async function open(outgoing: Outgoing, path: Path, tried: ReadonlySet<string>, 
   const { plane, served, report } = outgoing
   report.service = path.service
   report.destination = path.workload
+  report.waypoint = waypointOn(path)
   if (path.kind === 'plain') {
     report.address = path.target
     report.authority = undefined
@@ -144,7 +160,8 @@ async function open(outgoing: Outgoing, path: Path, tried: ReadonlySet<string>, 
   await plane.certificates.wait(key.sourceIdentity, signal)
   const authority = formatSocketAddress(path.target)
   const patience = () => {
-    const others = path.service !== undefined && anotherEndpoint(outgoing, new Set([...tried, path.workload.uid]))
+    const several = path.service !== undefined || path.waypoint !== undefined
+    const others = several && anotherEndpoint(outgoing, new Set([...tried, path.workload.uid]))
     return others ? outboundLimits.patienceMs : undefined
   }
   const request = { authority, headers: headersOf(outgoing, path), patience }

@@ -6,10 +6,15 @@ import { peerAuthenticationOffer, peerAuthenticationRule } from './peer-authenti
 import type { Rule } from './rule.ts'
 import { serviceOffer, serviceRule } from './service.ts'
 import { uncapturedByMode, uncapturedByPolicy } from './uncaptured.ts'
+import { namespaceWaypointRule } from './waypoints/attachment.ts'
+import { gatewayClassOffer, gatewayRule } from './waypoints/gateway.ts'
 import { workloadOffer, workloadRule } from './workload-entry.ts'
 
 export const rules: readonly Rule[] = [
   namespaceOffer,
+  gatewayClassOffer,
+  gatewayRule,
+  namespaceWaypointRule,
   serviceOffer,
   serviceRule,
   authorizationPolicyRule,

@@ -7,6 +7,15 @@ import { type Snapshot, serviceKey } from '../model/snapshot.ts'
 import type { Service, Workload } from '../model/types.ts'
 import { familyOf, formatSocketAddress, isLoopback, type SocketAddress } from '../net/address.ts'
 import { pickEndpoint } from './balance.ts'
+import {
+  instancesOf,
+  isIdentityOf,
+  type NamedWaypoint,
+  type Waypoint,
+  waypointName,
+  waypointOfService,
+  waypointTowards,
+} from './waypoint.ts'
 
 export interface RouteRequest {
   readonly source: Workload
@@ -21,6 +30,7 @@ export interface RouteRequest {
 export type RouteDecision =
   | {
       readonly kind: 'tunnel'
+      /** At the other end of the tunnel: an instance of `waypoint`, where there is one. */
       readonly workload: Workload
       readonly service?: Service
       /** `:authority` of the CONNECT. */
@@ -29,6 +39,8 @@ export type RouteDecision =
       readonly peer: SocketAddress
       /** SPIFFE URIs of which the peer must present one. */
       readonly expectedIdentities: readonly string[]
+      /** Where the tunnel ends at a waypoint, which then serves `target`. */
+      readonly waypoint?: Waypoint
     }
   | {
       readonly kind: 'plain'
@@ -50,7 +62,7 @@ export function route(snapshot: Snapshot, request: RouteRequest): RouteDecision 
   if (service !== undefined) return toService(snapshot, service, request)
   const workload = snapshot.workloadByAddress(address)
   if (isOwnPort(request.source, workload, destination)) return loop(destination)
-  if (workload !== undefined) return toWorkload(workload, destination)
+  if (workload !== undefined) return toWorkload(snapshot, workload, destination, request)
   if (snapshot.isVirtual(address)) {
     return refuse(
       'NO_ENDPOINT',
@@ -63,10 +75,14 @@ export function route(snapshot: Snapshot, request: RouteRequest): RouteDecision 
 function toService(snapshot: Snapshot, service: Service, request: RouteRequest): RouteDecision {
   const { destination, random, exclude, source } = request
   const key = serviceKey(service)
-  if (service.waypoint !== undefined) return waypointMissing(`service ${key}`, service.waypoint, service)
   if (!service.ports.some(({ port }) => port === destination.port)) {
     const known = service.ports.map(({ port }) => port).join(', ')
     return refuse('UNKNOWN_PORT', `service ${key} has no port ${destination.port}, only ${known || 'none'}`, service)
+  }
+  const waypoint = waypointOfService(snapshot, service)
+  if (waypoint !== undefined) {
+    const decision = throughWaypoint(snapshot, waypoint, destination, request, service)
+    if (decision !== undefined) return decision
   }
   const family = familyOf(destination.address)
   const members = snapshot.endpointsOf(key)
@@ -81,19 +97,74 @@ function toService(snapshot: Snapshot, service: Service, request: RouteRequest):
     )
   }
   if (isOwnPort(source, endpoint.workload, endpoint.target)) return loop(endpoint.target, service)
-  return toWorkload(endpoint.workload, endpoint.target, service)
+  const passed = waypoint !== undefined
+  return passed
+    ? direct(endpoint.workload, endpoint.target, service)
+    : toWorkload(snapshot, endpoint.workload, endpoint.target, request, service)
 }
 
-function toWorkload(workload: Workload, target: SocketAddress, service?: Service): RouteDecision {
-  // A service's traffic does not consult the endpoint's own waypoint (Istio's rule); the service's was handled before.
-  if (service === undefined && workload.waypoint !== undefined) {
-    return waypointMissing(`workload ${workload.namespace}/${workload.name}`, workload.waypoint)
-  }
+function toWorkload(
+  snapshot: Snapshot,
+  workload: Workload,
+  target: SocketAddress,
+  request: RouteRequest,
+  service?: Service,
+): RouteDecision {
+  const waypoint = waypointTowards(snapshot, workload, target.port, service)
+  const decision =
+    waypoint === undefined ? undefined : throughWaypoint(snapshot, waypoint, target, request, service, workload)
+  return decision ?? direct(workload, target, service)
+}
+
+function direct(workload: Workload, target: SocketAddress, service?: Service): RouteDecision {
   const via = service === undefined ? { workload } : { workload, service }
   if (workload.protocol === 'TCP') return { kind: 'plain', target, ...via }
   const expectedIdentities = [...new Set([workloadIdentity(workload), ...(service?.identities ?? [])])]
   const peer = { address: target.address, port: ports.hbone }
   return { kind: 'tunnel', target, peer, expectedIdentities, ...via }
+}
+
+/**
+ * The tunnel to an instance of a waypoint, which connects to `target`. Undefined where the connection goes on without it: the
+ * caller is the waypoint itself, or none can be reached and it may be gone around then.
+ */
+function throughWaypoint(
+  snapshot: Snapshot,
+  named: NamedWaypoint,
+  target: SocketAddress,
+  { source, random, exclude }: RouteRequest,
+  service?: Service,
+  workload?: Workload,
+): RouteDecision | undefined {
+  const { waypoint } = named
+  const who = service === undefined ? workloadText(workload) : `service ${serviceKey(service)}`
+  if (waypoint === undefined) {
+    const hint = 'which the mesh does not know: is there a Gateway of this name, with class culvert-waypoint?'
+    return refuse('NO_ENDPOINT', `${who} wants waypoint ${named.key}, ${hint}`, service)
+  }
+  if (isIdentityOf(snapshot, named, source)) return undefined
+  const instances = instancesOf(snapshot, waypoint)
+  const family = familyOf(target.address)
+  const among = { service: serviceKey(waypoint), port: ports.hbone, family, random, exclude }
+  const instance = pickEndpoint(instances, among)
+  if (instance !== undefined) {
+    const expectedIdentities = [workloadIdentity(instance.workload)]
+    const via = service === undefined ? { waypoint } : { waypoint, service }
+    return { kind: 'tunnel', target, peer: instance.target, workload: instance.workload, expectedIdentities, ...via }
+  }
+  if (waypoint.gateway.whenUnreachable === 'bypass') return undefined
+  const tried = exclude === undefined || exclude.size === 0 ? '' : `, ${exclude.size} tried already`
+  const found = `${instances.length} known${tried}`
+  const hint = `does "culvert waypoint" run for it, with service account ${waypoint.name}? Nothing goes around it`
+  return refuse(
+    'NO_ENDPOINT',
+    `waypoint ${waypointName(named)} of ${who} has no healthy instance (${found}): ${hint}`,
+    service,
+  )
+}
+
+function workloadText(workload: Workload | undefined): string {
+  return workload === undefined ? 'the destination' : `workload ${workload.namespace}/${workload.name}`
 }
 
 /** Ports of the proxy on an address where one listens: the source's own, and those of captured workloads. */
@@ -110,11 +181,6 @@ function loop(destination: SocketAddress, service?: Service): RouteDecision {
     `${where} is the mesh proxy itself or loopback: a captured connection never goes there`,
     service,
   )
-}
-
-/** Until layer 7 is served, going around a waypoint would skip its policy. */
-function waypointMissing(what: string, waypoint: string, service?: Service): RouteDecision {
-  return refuse('NO_ENDPOINT', `${what} wants waypoint ${waypoint}, which this proxy cannot reach`, service)
 }
 
 function refuse(code: ConstructorParameters<typeof MeshError>[0], message: string, service?: Service): RouteDecision {

@@ -23,7 +23,13 @@ export interface Claim {
 }
 
 /** The Gateway API comes before Istio, as GRPCRoute before HTTPRoute (GEP-1294). */
-const rank: Readonly<Record<RouteKind, number>> = { GRPCRoute: 0, HTTPRoute: 1, VirtualService: 2 }
+const rank: Readonly<Record<RouteKind, number>> = {
+  GRPCRoute: 0,
+  HTTPRoute: 1,
+  TLSRoute: 2,
+  TCPRoute: 3,
+  VirtualService: 4,
+}
 
 export function tablesOf(claims: readonly Claim[]): readonly RouteTable[] {
   const frontends = Map.groupBy(claims, ({ service, port }) => `${service.key} ${port}`)

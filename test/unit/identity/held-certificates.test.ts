@@ -1,6 +1,6 @@
 import t from 'tap'
 import { deadline } from '../../../core/base/deadline.ts'
-import { Certificates, serverNameOf } from '../../../daemon/certificates.ts'
+import { Certificates, serverNameOf } from '../../../core/identity/held-certificates.ts'
 import { FakeCa } from '../../helpers/fake-ca.ts'
 
 const identity = 'spiffe://cluster.local/ns/shop/sa/orders'

@@ -1,9 +1,9 @@
-// Files of the agent's state directory: readable by their owner only, replaced whole or not at all. Used by state.ts
-// and credentials.ts.
+// Files of a state directory: readable by their owner only, replaced whole or not at all. Used by state-file.ts and by the host
+// certificate (core/feed/host-certificate.ts).
 import { constants, mkdirSync } from 'node:fs'
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { asMeshError } from '../core/base/errors.ts'
+import { asMeshError } from './errors.ts'
 
 let writes = 0
 

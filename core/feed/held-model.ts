@@ -1,17 +1,23 @@
-// The host's copy of the compiled model and the trust bundle: takes deltas from the feed, keeps the last good state on
-// disk, passes everything on to the daemons and acknowledges upwards what they took. Used by app.ts; the reconciler
-// looks workloads up.
-import { asMeshError } from '../core/base/errors.ts'
-import type { Logger } from '../core/base/log.ts'
-import { Snapshot } from '../core/model/snapshot.ts'
-import type { CompiledDelta, RefusedResource, Workload } from '../core/model/types.ts'
-import type { ModelState, StateFile } from './state.ts'
+// A member's copy of the compiled model and the trust bundle: takes deltas from the feed, keeps the last good state on disk, passes
+// everything on (the agent to its daemons, the waypoint to its data plane) and acknowledges upwards what was taken.
+import { asMeshError } from '../base/errors.ts'
+import type { Logger } from '../base/log.ts'
+import type { StateFile } from '../base/state-file.ts'
+import { Snapshot } from '../model/snapshot.ts'
+import type { CompiledDelta, RefusedResource, Workload } from '../model/types.ts'
 
-/** Where the model goes: the handoff server. */
+/** What is on disk. */
+export interface ModelState {
+  readonly delta: CompiledDelta
+  readonly bundle: string
+}
+
+/** Where the model goes: an agent's handoff server, or the waypoint's own data plane. */
 export interface ModelSink {
-  /** Daemons that are connected. */
+  /** How many are there to take it: connected daemons. */
   readonly connected: number
-  delta(delta: CompiledDelta): Promise<readonly RefusedResource[] | undefined>
+  /** `refused`: what the model here could not take of it. Resolves with all that was refused; undefined where nobody took it. */
+  delta(delta: CompiledDelta, refused: readonly RefusedResource[]): Promise<readonly RefusedResource[] | undefined>
   bundle(bundle: string): Promise<void>
 }
 
@@ -25,7 +31,7 @@ export interface ModelOptions {
   readonly saveEveryMs?: number
 }
 
-export class Model {
+export class HeldModel {
   readonly snapshot = new Snapshot()
   readonly #options: ModelOptions
   /** Refused and not replaced since. */
@@ -40,7 +46,7 @@ export class Model {
     this.#options = options
   }
 
-  /** Loads what an earlier agent saved. */
+  /** Loads what an earlier process saved. */
   async load(): Promise<void> {
     const saved = await this.#options.file.load()
     if (saved === undefined) return
@@ -96,12 +102,15 @@ export class Model {
     this.#bundle = bundle
     this.#save()
     this.#sink?.bundle(bundle).catch((error: unknown) => {
-      this.#options.log.warn({ err: error }, 'the daemon did not take the trust bundle; it gets it when it returns')
+      this.#options.log.warn(
+        { err: error },
+        'the trust bundle was not taken; it is handed on again with the whole state',
+      )
     })
     this.#options.changed()
   }
 
-  /** A daemon took the state of this version, with what it refused. */
+  /** Somebody took the whole state of this version, with what it refused. */
   taken(epoch: string, version: number, refused: readonly RefusedResource[]): void {
     const all = new Map(this.#refused)
     for (const entry of refused) all.set(`${entry.kind}/${entry.key}`, entry)
@@ -119,13 +128,13 @@ export class Model {
   async #pass(delta: CompiledDelta, refused: readonly RefusedResource[]): Promise<void> {
     const saved = this.#save()
     try {
-      const daemonRefused = await this.#sink?.delta(delta)
-      if (daemonRefused === undefined) await saved
-      this.#options.acknowledge(delta.epoch, delta.version, daemonRefused ?? refused)
+      const allRefused = await this.#sink?.delta(delta, refused)
+      if (allRefused === undefined) await saved
+      this.#options.acknowledge(delta.epoch, delta.version, allRefused ?? refused)
     } catch (error: unknown) {
       const { code, message } = asMeshError(error, 'FEED_CLOSED')
-      this.#options.log.warn({ code, version: delta.version }, `the daemon did not take a change: ${message}`)
-      // a daemon that returns gets the whole state, and `taken` acknowledges that
+      this.#options.log.warn({ code, version: delta.version }, `a change was not taken: ${message}`)
+      // who returns gets the whole state, and `taken` acknowledges that
       await saved.catch(() => {})
       if (this.#sink?.connected === 0) this.#options.acknowledge(delta.epoch, delta.version, refused)
     }

@@ -1,10 +1,10 @@
-// The certificates of one data worker, as the main thread hands them over: TLS contexts by identity, and waiting for one
-// that is on its way. Keys stay in memory here; CertificateCache in the main thread makes, renews and stores them.
-import { abortable, deadline } from '../core/base/deadline.ts'
-import { MeshError } from '../core/base/errors.ts'
-import type { IssuedCertificate } from '../core/identity/certificate.ts'
-import { parseIdentity } from '../core/identity/spiffe.ts'
-import { TlsContexts, type TlsCredentials } from '../core/identity/tls.ts'
+// The certificates of one data plane, as they are handed over: TLS contexts by identity, and waiting for one that is on its way. Keys
+// stay in memory here; CertificateCache makes, renews and stores them. Owned by each data worker of a daemon and by a waypoint.
+import { abortable, deadline } from '../base/deadline.ts'
+import { MeshError } from '../base/errors.ts'
+import type { IssuedCertificate } from './certificate.ts'
+import { parseIdentity } from './spiffe.ts'
+import { TlsContexts, type TlsCredentials } from './tls.ts'
 
 /** A certificate that was just asked for comes within this, or the control plane is away. */
 const waitMs = 5000

@@ -2,9 +2,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { Model, type ModelSink } from '../../../agent/model.ts'
-import { type ModelState, StateFile } from '../../../agent/state.ts'
 import { nullLogger } from '../../../core/base/log.ts'
+import { StateFile } from '../../../core/base/state-file.ts'
+import { HeldModel, type ModelSink, type ModelState } from '../../../core/feed/held-model.ts'
 import type { CompiledDelta, CompiledResource, RefusedResource } from '../../../core/model/types.ts'
 
 const service: CompiledResource = {
@@ -35,8 +35,8 @@ function prepare(test: Test) {
   test.teardown(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'model.json')
   const acks: string[] = []
-  const create = (): Model =>
-    new Model({
+  const create = (): HeldModel =>
+    new HeldModel({
       file: new StateFile<ModelState>(path, nullLogger()),
       log: nullLogger(),
       acknowledge: (epoch, version, refused) => {

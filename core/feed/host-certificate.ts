@@ -2,13 +2,13 @@
 // <state-dir>/host-certificate.json (0600). Made by joining (join.ts), renewed over the feed at half-life, handed to
 // the feed client at every connect.
 import { join } from 'node:path'
-import { backoff, sleep } from '../core/base/deadline.ts'
-import { asMeshError, MeshError } from '../core/base/errors.ts'
-import type { Logger } from '../core/base/log.ts'
-import { checkIssued, type IssuedCertificate, parseCertificates } from '../core/identity/certificate.ts'
-import { createCsr, createKeyPair } from '../core/identity/csr.ts'
-import { hostIdentity } from '../core/identity/spiffe.ts'
-import { readPrivate, writePrivate } from './private-file.ts'
+import { backoff, sleep } from '../base/deadline.ts'
+import { asMeshError, MeshError } from '../base/errors.ts'
+import type { Logger } from '../base/log.ts'
+import { readPrivate, writePrivate } from '../base/private-file.ts'
+import { checkIssued, type IssuedCertificate, parseCertificates } from '../identity/certificate.ts'
+import { createCsr, createKeyPair } from '../identity/csr.ts'
+import { hostIdentity } from '../identity/spiffe.ts'
 
 export interface HostCredentials {
   readonly host: string

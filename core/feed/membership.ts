@@ -1,21 +1,31 @@
-// How the agent belongs to a mesh: the host certificate from disk or by joining, then the feed, its certificate kept
-// fresh. Runs in the background of everything else: a host with a saved state works without any of it. Used by app.ts.
+// How an agent or a waypoint belongs to a mesh: the certificate of its host name from disk or by joining, then the feed, its
+// certificate kept fresh. Runs in the background of everything else: who has a saved state works without any of it.
 import { readFile } from 'node:fs/promises'
-import { backoff, sleep } from '../core/base/deadline.ts'
-import { asMeshError, MeshError } from '../core/base/errors.ts'
-import type { Logger } from '../core/base/log.ts'
-import { FeedClient } from '../core/feed/client.ts'
-import type { ExplainQuestion, LiveView } from '../core/model/explanation.ts'
-import type { AgentConfig } from './config.ts'
-import { HostCertificate } from './credentials.ts'
+import { backoff, sleep } from '../base/deadline.ts'
+import { asMeshError, MeshError } from '../base/errors.ts'
+import type { Logger } from '../base/log.ts'
+import type { ExplainQuestion, LiveView } from '../model/explanation.ts'
+import { type ControlPlace, FeedClient } from './client.ts'
+import { HostCertificate } from './host-certificate.ts'
 import { joinMesh } from './join.ts'
 
+export interface MemberConfig {
+  /** The name that the token was made for. */
+  readonly host: string
+  readonly control: readonly ControlPlace[]
+  readonly stateDir: string
+  readonly token?: string | undefined
+  readonly tokenFile?: string | undefined
+}
+
 export interface MembershipOptions {
-  readonly config: AgentConfig
+  readonly config: MemberConfig
   readonly build: string
   resume(): { readonly epoch: string; readonly version: number; readonly digest?: string } | undefined
   digests(): Readonly<Record<string, string>>
-  explain(question: ExplainQuestion): Promise<LiveView>
+  explain?(question: ExplainQuestion): Promise<LiveView>
+  /** What this member understands beyond the first version of the feed. */
+  readonly features?: readonly string[]
   readonly log: Logger
   readonly signal: AbortSignal
 }
@@ -43,7 +53,8 @@ export async function becomeMember(options: MembershipOptions): Promise<Membersh
     credentials: () => certificate.credentials,
     resume: options.resume,
     digests: options.digests,
-    explain: options.explain,
+    ...(options.explain === undefined ? {} : { explain: options.explain }),
+    ...(options.features === undefined ? {} : { features: options.features }),
     log: log.child({ part: 'feed' }),
   })
   feed.on('bundle', (bundle) => {
@@ -81,11 +92,11 @@ async function join({ config, log, signal }: MembershipOptions): Promise<HostCer
   }
 }
 
-async function readToken({ token, tokenFile, host }: AgentConfig): Promise<string> {
+async function readToken({ token, tokenFile, host }: MemberConfig): Promise<string> {
   if (token !== undefined) return token
   const hint = `make one with \`culvert token create --host ${host}\``
   if (tokenFile === undefined) {
-    throw new MeshError('CONFIG_INVALID', `this host has not joined yet: --token-file or --token is needed; ${hint}`)
+    throw new MeshError('CONFIG_INVALID', `${host} has not joined yet: --token-file or --token is needed; ${hint}`)
   }
   try {
     return await readFile(tokenFile, 'utf8')

@@ -1,15 +1,15 @@
 // The first contact of a host with its mesh: the token names the root certificate, so the host knows whom it talks to
-// before it shows the token's secret. Called by app.ts when there is no host certificate yet.
+// before it shows the token's secret. Called by membership.ts when there is no host certificate yet, and by `culvert join`.
 import { createHash, type X509Certificate } from 'node:crypto'
 import { type RequestOptions, request } from 'node:https'
 import type { PeerCertificate } from 'node:tls'
-import { deadline } from '../core/base/deadline.ts'
-import { asMeshError, type ErrorCode, errorCodes, MeshError } from '../core/base/errors.ts'
-import { checkControlIdentity } from '../core/feed/dial.ts'
-import { parseCertificates } from '../core/identity/certificate.ts'
-import { createCsr, createKeyPair } from '../core/identity/csr.ts'
-import { hostIdentity } from '../core/identity/spiffe.ts'
-import type { HostCredentials } from './credentials.ts'
+import { deadline } from '../base/deadline.ts'
+import { asMeshError, type ErrorCode, errorCodes, MeshError } from '../base/errors.ts'
+import { parseCertificates } from '../identity/certificate.ts'
+import { createCsr, createKeyPair } from '../identity/csr.ts'
+import { hostIdentity } from '../identity/spiffe.ts'
+import { checkControlIdentity } from './dial.ts'
+import type { HostCredentials } from './host-certificate.ts'
 
 export interface JoinOptions {
   readonly control: { readonly host: string; readonly port: number }
