@@ -24,6 +24,8 @@ export interface LoadPlan {
   readonly slowMs?: number
   /** Each request names itself with a header `x-echo-uuid` of its own: this text and its number. */
   readonly uuid?: string
+  /** As every HTTP client does: once more, where a kept connection ended before a byte of the answer. Counted as `stale`. */
+  readonly retryStale?: boolean
 }
 
 export interface LoadReport {
@@ -37,6 +39,7 @@ export interface LoadReport {
   /** Expected answers by the instance of the echo workload that gave them. */
   readonly backends: Readonly<Record<string, number>>
   readonly slow: number
+  readonly stale: number
   /** Connections that were opened. */
   readonly connections: number
   readonly durationMs: number
@@ -47,6 +50,10 @@ export interface LoadReport {
 }
 
 const keptTimes = 100_000
+
+interface Stale {
+  stale: boolean
+}
 
 /** Runs the plan to its end. Never rejects for a failed request: failures are what it counts. */
 export async function runLoad(plan: LoadPlan, signal?: AbortSignal): Promise<LoadReport> {
@@ -68,6 +75,7 @@ class Load {
   #connections = 0
   #first: string | undefined
   #slow = 0
+  #stale = 0
   readonly #statuses: Record<string, number> = {}
   readonly #backends: Record<string, number> = {}
 
@@ -81,7 +89,7 @@ class Load {
       this.#started++
       const begin = performance.now()
       try {
-        const body = await this.#one(this.#started)
+        const body = await this.#tried(this.#started)
         this.#succeeded++
         this.#first ??= body
         const ms = performance.now() - begin
@@ -107,6 +115,16 @@ class Load {
     this.#failed++
   }
 
+  async #tried(number: number): Promise<string> {
+    try {
+      return await this.#one(number)
+    } catch (error: unknown) {
+      if (this.#plan.retryStale !== true || !(error as Stale).stale) throw error
+      this.#stale++
+      return this.#one(number)
+    }
+  }
+
   #one(number: number): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>()
     const { url, body, headers, timeoutMs = 10_000 } = this.#plan
@@ -124,8 +142,13 @@ class Load {
       if (socket.connecting) this.#connections++
     })
     outgoing.once('timeout', () => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)))
-    outgoing.once('error', reject)
+    let answering = false
+    outgoing.once('error', (error: NodeJS.ErrnoException & Partial<Stale>) => {
+      error.stale = outgoing.reusedSocket && !answering && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '')
+      reject(error)
+    })
     outgoing.once('response', (response) => {
+      answering = true
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => {
         // Of a large download only its beginning matters.
@@ -162,6 +185,7 @@ class Load {
       statuses: this.#statuses,
       backends: this.#backends,
       slow: this.#slow,
+      stale: this.#stale,
       connections: this.#connections,
       durationMs: Math.round(performance.now() - this.#begin),
       medianMs: round(sorted[Math.floor(sorted.length / 2)]),
