@@ -5,6 +5,7 @@ import { asMeshError, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
 import type { Cell, MetricSet } from '../core/base/metrics.ts'
 import { Repeats } from '../core/base/repeats.ts'
+import { outboundLimits } from '../core/decide/outbound.ts'
 import { waypointsChanged } from '../core/decide/waypoint.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
 import { heldBudget } from '../core/hbone/h2/held-budget.ts'
@@ -41,6 +42,8 @@ export interface DataPlaneOptions {
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
   readonly random?: () => number
+  /** So long a connection waits for a waypoint that is away; `outboundLimits` by default. */
+  readonly waypointPatienceMs?: number
 }
 
 /** One live connection, for people. */
@@ -111,6 +114,7 @@ export class DataPlane {
         .counter('culvert_caller_claims_ignored_total', 'Peers that named another caller and are no waypoint', [])
         .labels([]),
       claimLines: new Repeats({ maxKeys: maxClaimKeys }),
+      waypointPatienceMs: options.waypointPatienceMs ?? outboundLimits.waypointPatienceMs,
       random: options.random ?? Math.random,
       pool: new TunnelPool({
         dial: (key, signal) => this.#dial(key, signal),

@@ -30,6 +30,8 @@ export interface Plane {
   readonly claimLines: Repeats
   /** Tunnels that peers may have open to one workload. */
   readonly maxTunnels: number
+  /** So long a connection waits for a waypoint that is away. */
+  readonly waypointPatienceMs: number
   readonly random: () => number
   readonly log: Logger
 }

@@ -10,8 +10,8 @@ export class Report implements Described {
   source: Workload | undefined
   destination: Workload | undefined
   service: Service | undefined
-  /** That the connection goes through, or came through. */
-  waypoint: Service | undefined
+  /** `namespace/name` of that which the connection goes, or came, through. */
+  waypoint: string | undefined
   /** What dry-run policies would have decided, where that differs. */
   dryRun: string | undefined
   /** The end of the tunnel at the one called, or the destination itself. */
@@ -48,7 +48,7 @@ export class Report implements Described {
       source: { address: source, workload: this.source, identity },
       destination: { address: this.address, hboneAddress: this.authority, workload: this.destination },
       service: this.service,
-      via: this.waypoint === undefined ? undefined : { service: this.waypoint, peer: via },
+      via: this.waypoint === undefined ? undefined : { waypoint: this.waypoint, peer: via },
       secure: this.authority !== undefined,
       dryRun: this.dryRun,
     }

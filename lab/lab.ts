@@ -118,7 +118,7 @@ async function build(lab: Lab, options: UpOptions, objects: readonly MeshObject[
     try {
       await applyResources(
         client,
-        [...missingNamespaces(plan, objects), ...missingGateways(plan, objects), ...objects],
+        [...missingNamespaces(plan, objects), ...objects, ...missingGateways(plan, objects)],
         progress,
       )
       await createTokens(client, plan, paths)

@@ -59,9 +59,11 @@ export class DataPlane {
   constructor(options: DataPlaneOptions) {
     const { config, snapshot, log } = options
     this.#options = options
-    this.#refusals = this.#metrics.counter('culvert_connect_refused_total', 'CONNECTs that were refused, by error code', [
-      'code',
-    ])
+    this.#refusals = this.#metrics.counter(
+      'culvert_connect_refused_total',
+      'CONNECTs that were refused, by error code',
+      ['code'],
+    )
     this.#badRequests = this.#metrics.counter(
       'culvert_bad_requests_total',
       'Requests that were refused before they were routed, by what was wrong with them',
@@ -118,11 +120,7 @@ export class DataPlane {
       this.#metrics.gauge(name, help, []).labels([]).set(value)
     gauge('culvert_connections', 'Client connections that are open', this.#serve.connections)
     gauge('culvert_upstream_connections', 'Connections to endpoints', this.#upstream.connections)
-    gauge(
-      'culvert_tunnel_held_bytes',
-      'Bytes that came through tunnels and wait for a slow reader',
-      heldBudget.bytes,
-    )
+    gauge('culvert_tunnel_held_bytes', 'Bytes that came through tunnels and wait for a slow reader', heldBudget.bytes)
     const sessions = this.#metrics.gauge('culvert_tunnel_sessions', 'Tunnel sessions with peers', ['direction'])
     sessions.labels(['inbound']).set(this.#serve.tunnels)
     sessions.labels(['outbound']).set(this.#tunnels.sessions)

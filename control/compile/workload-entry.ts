@@ -80,7 +80,7 @@ function compileWorkload(object: MeshObject, uid: string, addresses: readonly st
     // a waypoint is an end of tunnels itself: nobody captures it
     enrolled: waypoint === undefined && isEnrolled(namespace, labels, scope),
     protocol: waypoint !== undefined || usesTunnel(object, labels, settings) ? 'HBONE' : 'TCP',
-    health: isHealthy(object) ? 'healthy' : 'unhealthy',
+    health: isHealthy(object) && (waypoint === undefined || isOpen(object)) ? 'healthy' : 'unhealthy',
     locality: spec?.locality ?? '',
     weight: spec?.weight ?? 1,
     services: services.parts,
@@ -133,6 +133,11 @@ function usesTunnel(object: MeshObject, labels: Readonly<Record<string, string>>
   if (annotation(object, names.redirection) === 'enabled') return true
   if (annotation(object, names.workloadUid) !== undefined || !settings.istioLabels) return false
   return labels[names.istioTunnel] === 'http' || annotation(object, names.istioRedirection) === 'enabled'
+}
+
+/** An instance that reports itself says with `captured` whether it takes tunnels; one that somebody wrote does. */
+function isOpen(object: MeshObject): boolean {
+  return annotation(object, names.workloadUid) === undefined || annotation(object, names.redirection) === 'enabled'
 }
 
 function isHealthy(object: MeshObject): boolean {

@@ -11,10 +11,9 @@ import {
   instancesOf,
   isIdentityOf,
   type NamedWaypoint,
-  type Waypoint,
   waypointName,
   waypointOfService,
-  waypointTowards,
+  waypointsTowards,
 } from './waypoint.ts'
 
 export interface RouteRequest {
@@ -40,7 +39,7 @@ export type RouteDecision =
       /** SPIFFE URIs of which the peer must present one. */
       readonly expectedIdentities: readonly string[]
       /** Where the tunnel ends at a waypoint, which then serves `target`. */
-      readonly waypoint?: Waypoint
+      readonly waypoint?: NamedWaypoint
     }
   | {
       readonly kind: 'plain'
@@ -48,7 +47,13 @@ export type RouteDecision =
       readonly workload?: Workload
       readonly service?: Service
     }
-  | { readonly kind: 'refuse'; readonly error: MeshError; readonly service?: Service }
+  | {
+      readonly kind: 'refuse'
+      readonly error: MeshError
+      readonly service?: Service
+      /** That cannot be reached, and may not be gone around. */
+      readonly waypoint?: NamedWaypoint
+    }
 
 /**
  * Virtual IPs come first, then addresses of workloads; what is neither passes in plaintext to where it was going, except
@@ -81,7 +86,8 @@ function toService(snapshot: Snapshot, service: Service, request: RouteRequest):
   }
   const waypoint = waypointOfService(snapshot, service)
   if (waypoint !== undefined) {
-    const decision = throughWaypoint(snapshot, waypoint, destination, request, service)
+    const who = `service ${key}`
+    const decision = throughWaypoint(snapshot, { waypoint, who, target: destination, service }, request)
     if (decision !== undefined) return decision
   }
   const family = familyOf(destination.address)
@@ -97,10 +103,7 @@ function toService(snapshot: Snapshot, service: Service, request: RouteRequest):
     )
   }
   if (isOwnPort(source, endpoint.workload, endpoint.target)) return loop(endpoint.target, service)
-  const passed = waypoint !== undefined
-  return passed
-    ? direct(endpoint.workload, endpoint.target, service)
-    : toWorkload(snapshot, endpoint.workload, endpoint.target, request, service)
+  return toWorkload(snapshot, endpoint.workload, endpoint.target, request, service)
 }
 
 function toWorkload(
@@ -110,10 +113,13 @@ function toWorkload(
   request: RouteRequest,
   service?: Service,
 ): RouteDecision {
-  const waypoint = waypointTowards(snapshot, workload, target.port, service)
-  const decision =
-    waypoint === undefined ? undefined : throughWaypoint(snapshot, waypoint, target, request, service, workload)
-  return decision ?? direct(workload, target, service)
+  const { source } = request
+  const who = `workload ${workload.namespace}/${workload.name}`
+  for (const waypoint of waypointsTowards(snapshot, source, workload, target.port, service)) {
+    const decision = throughWaypoint(snapshot, { waypoint, who, target, service }, request)
+    if (decision !== undefined) return decision
+  }
+  return direct(workload, target, service)
 }
 
 function direct(workload: Workload, target: SocketAddress, service?: Service): RouteDecision {
@@ -124,47 +130,44 @@ function direct(workload: Workload, target: SocketAddress, service?: Service): R
   return { kind: 'tunnel', target, peer, expectedIdentities, ...via }
 }
 
+interface Onward {
+  readonly waypoint: NamedWaypoint
+  /** Before whom it stands, for people. */
+  readonly who: string
+  /** Where the waypoint shall connect. */
+  readonly target: SocketAddress
+  readonly service: Service | undefined
+}
+
 /**
- * The tunnel to an instance of a waypoint, which connects to `target`. Undefined where the connection goes on without it: the
- * caller is the waypoint itself, or none can be reached and it may be gone around then.
+ * The tunnel to an instance of a waypoint. Undefined where the connection goes on without it: the caller is the waypoint itself,
+ * or none can be reached and it may be gone around then.
  */
 function throughWaypoint(
   snapshot: Snapshot,
-  named: NamedWaypoint,
-  target: SocketAddress,
+  { waypoint, who, target, service }: Onward,
   { source, random, exclude }: RouteRequest,
-  service?: Service,
-  workload?: Workload,
 ): RouteDecision | undefined {
-  const { waypoint } = named
-  const who = service === undefined ? workloadText(workload) : `service ${serviceKey(service)}`
-  if (waypoint === undefined) {
+  const known = waypoint.waypoint
+  if (known === undefined) {
     const hint = 'which the mesh does not know: is there a Gateway of this name, with class culvert-waypoint?'
-    return refuse('NO_ENDPOINT', `${who} wants waypoint ${named.key}, ${hint}`, service)
+    return refuse('NO_ENDPOINT', `${who} wants waypoint ${waypoint.key}, ${hint}`, service, waypoint)
   }
-  if (isIdentityOf(snapshot, named, source)) return undefined
-  const instances = instancesOf(snapshot, waypoint)
+  if (isIdentityOf(snapshot, waypoint, source)) return undefined
+  const instances = instancesOf(snapshot, known)
   const family = familyOf(target.address)
-  const among = { service: serviceKey(waypoint), port: ports.hbone, family, random, exclude }
-  const instance = pickEndpoint(instances, among)
+  const instance = pickEndpoint(instances, { service: waypoint.key, port: ports.hbone, family, random, exclude })
   if (instance !== undefined) {
     const expectedIdentities = [workloadIdentity(instance.workload)]
     const via = service === undefined ? { waypoint } : { waypoint, service }
     return { kind: 'tunnel', target, peer: instance.target, workload: instance.workload, expectedIdentities, ...via }
   }
-  if (waypoint.gateway.whenUnreachable === 'bypass') return undefined
+  if (known.gateway.whenUnreachable === 'bypass') return undefined
   const tried = exclude === undefined || exclude.size === 0 ? '' : `, ${exclude.size} tried already`
   const found = `${instances.length} known${tried}`
-  const hint = `does "culvert waypoint" run for it, with service account ${waypoint.name}? Nothing goes around it`
-  return refuse(
-    'NO_ENDPOINT',
-    `waypoint ${waypointName(named)} of ${who} has no healthy instance (${found}): ${hint}`,
-    service,
-  )
-}
-
-function workloadText(workload: Workload | undefined): string {
-  return workload === undefined ? 'the destination' : `workload ${workload.namespace}/${workload.name}`
+  const hint = `does "culvert waypoint" run for it, with service account ${known.name}? Nothing goes around it`
+  const text = `waypoint ${waypointName(waypoint)} of ${who} has no healthy instance (${found}): ${hint}`
+  return refuse('NO_ENDPOINT', text, service, waypoint)
 }
 
 /** Ports of the proxy on an address where one listens: the source's own, and those of captured workloads. */
@@ -183,7 +186,17 @@ function loop(destination: SocketAddress, service?: Service): RouteDecision {
   )
 }
 
-function refuse(code: ConstructorParameters<typeof MeshError>[0], message: string, service?: Service): RouteDecision {
+function refuse(
+  code: ConstructorParameters<typeof MeshError>[0],
+  message: string,
+  service?: Service,
+  waypoint?: NamedWaypoint,
+): RouteDecision {
   const error = new MeshError(code, message)
-  return service === undefined ? { kind: 'refuse', error } : { kind: 'refuse', error, service }
+  return {
+    kind: 'refuse',
+    error,
+    ...(service === undefined ? {} : { service }),
+    ...(waypoint === undefined ? {} : { waypoint }),
+  }
 }

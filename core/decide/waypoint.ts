@@ -66,7 +66,7 @@ export function instancesOf(snapshot: Snapshot, waypoint: Waypoint): readonly Wo
 }
 
 /** Whether the workload is an instance of any waypoint: nothing stands before those. */
-function isInstance(snapshot: Snapshot, workload: Workload): boolean {
+export function isInstance(snapshot: Snapshot, workload: Workload): boolean {
   return workload.services.some(({ service }) => {
     const waypoint = waypointAt(snapshot, service)
     return waypoint !== undefined && isSame(waypointIdentity(snapshot, waypoint), workload)
@@ -111,20 +111,20 @@ export function mustBePassed({ waypoint }: NamedWaypoint): boolean {
 }
 
 /**
- * The waypoint through which a connection to one port of a workload goes.
+ * The waypoints of which `source` passes one to connect to a port of a workload, the first that serves; none where it goes straight.
  * @param service through which the workload was chosen, which has no waypoint itself: then, as in Istio, the workload's is not
  * asked, unless the workload takes nothing that went around it
  */
-export function waypointTowards(
+export function waypointsTowards(
   snapshot: Snapshot,
+  source: PeerIdentity,
   workload: Workload,
   port: number,
   service: Service | undefined,
-): NamedWaypoint | undefined {
+): readonly NamedWaypoint[] {
   const before = waypointsBefore(snapshot, workload, port)
-  if (before.length === 0) return undefined
-  if (service !== undefined) return before.find(mustBePassed)
-  return before.find((named) => mustBePassed(named) || takesWorkloads(named))
+  if (before.length === 0 || before.some((named) => isIdentityOf(snapshot, named, source))) return nobody
+  return before.filter((named) => mustBePassed(named) || (service === undefined && takesWorkloads(named)))
 }
 
 /** Also for traffic to the address of a workload: a headless service has no other addresses. */

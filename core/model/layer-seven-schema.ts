@@ -176,7 +176,14 @@ const route = closed(
 
 const connectionMatch = closed(
   {},
-  { serverNames: list(name), port, destinationBlocks: list(cidr), sourceNamespace: name, sourceLabels: labels },
+  {
+    serverNames: list(name),
+    port,
+    destinationBlocks: list(cidr),
+    sourceBlocks: list(cidr),
+    sourceNamespace: name,
+    sourceLabels: labels,
+  },
 )
 const connectionRoute = closed({
   origin,

@@ -49,6 +49,8 @@ export interface ConnectionMatch {
   readonly port?: number
   /** CIDRs of the address that the client connected to. */
   readonly destinationBlocks?: readonly string[]
+  /** CIDRs of the caller. */
+  readonly sourceBlocks?: readonly string[]
   readonly sourceNamespace?: string
   readonly sourceLabels?: Readonly<Record<string, string>>
 }

@@ -35,7 +35,7 @@ export function connectionFields({ source, destination, via, dryRun }: Connectio
     'dst.addr': formatSocketAddress(destination.address),
   }
   if (hbone !== undefined) fields['dst.hbone_addr'] = formatSocketAddress(hbone)
-  if (via !== undefined) fields['via.waypoint'] = `${via.service.namespace}/${via.service.name}`
+  if (via !== undefined) fields['via.waypoint'] = via.waypoint
   if (via?.peer !== undefined) {
     fields['via.addr'] = formatSocketAddress(via.peer.address)
     fields['via.identity'] = formatIdentity(via.peer.identity)

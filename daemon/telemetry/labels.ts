@@ -27,7 +27,8 @@ export interface ConnectionFacts {
   /** The waypoint on the way; `peer` where it asks for the caller (inbound). */
   readonly via?:
     | {
-        readonly service: Service
+        /** `namespace/name`. */
+        readonly waypoint: string
         readonly peer?: { readonly identity: Identity; readonly address: SocketAddress } | undefined
       }
     | undefined

@@ -41,11 +41,11 @@ function instance(name: string, address: string, change: Partial<Workload> = {})
 const wp = instance('wp', '10.0.5.1')
 
 /** client and other on one host, server on another, the service behind waypoint wp. */
-async function scene(test: Test) {
+async function scene(test: Test, waypointPatienceMs = 0) {
   const world = await PlaneWorld.create()
   const lines: Line[] = []
   const log = pino({ level: 'info' }, { write: (line: string) => lines.push(JSON.parse(line) as Line) })
-  const near = world.host({}, log)
+  const near = world.host({ waypointPatienceMs }, log)
   const far = world.host({}, log)
   test.teardown(() => world.close())
   world.apply([...Object.values(models), wp, gateway, orders])
@@ -272,6 +272,33 @@ t.test('without an instance nothing gets past a waypoint; another instance is tr
     t.equal(await echo(await world.sockets.captureOutbound('10.0.1.1', server), 'x'), 'x')
   }
   t.equal(counter(near, 'istio_tcp_connections_failed_total'), 2)
+})
+
+t.test('connections wait for a waypoint that is on its way back', async (t) => {
+  const { world, near, callers, start } = await scene(t, 60_000)
+  const early = await world.sockets.captureOutbound('10.0.1.1', vip)
+  await until(() => near.plane.connectionCount === 1, 'the connection is known')
+  world.apply([], [{ kind: 'Workload', key: wp.uid }])
+  const later = await world.sockets.captureOutbound('10.0.1.2', server)
+  const gone = await world.sockets.captureOutbound('10.0.1.2', server)
+  await until(() => near.plane.connectionCount === 3, 'the others are known')
+  gone.resetAndDestroy()
+  await until(() => near.plane.connectionCount === 2, 'who does not want to wait does not')
+  const back = { ...wp, uid: 'host/mesh/wp/2' }
+  await start(back)
+  world.apply([back])
+  t.equal(await echo(early, 'x'), 'x')
+  t.equal(await echo(later, 'x'), 'x')
+  t.same([...callers].sort(), ['10.0.1.1', '10.0.1.2'])
+  t.equal(await ending(world.sockets.captureOutbound('10.0.1.1', { ...vip, port: 81 })), 'reset', 'only for a waypoint')
+})
+
+t.test('a waypoint that answers 503 is there: nobody waits for it', async (t) => {
+  const { world, start } = await scene(t, 60_000)
+  const waypoint = await start(wp)
+  waypoint.answer = (connect) => connect.reject(503)
+  t.equal(await ending(world.sockets.captureOutbound('10.0.1.1', vip)), 'reset')
+  t.equal(waypoint.connects.length, 1)
 })
 
 t.test('a waypoint that may be gone around when it is away is, once no instance answers', async (t) => {

@@ -125,7 +125,7 @@ t.test('who stops it takes it out of the model first, and what is under way fini
   const answer = caller.get(`${vip}:80`)
   await until('the request', () => world.seen.length === 1)
   const closed = waypoint.close()
-  await until('withdrawn', () => world.host.snapshot.workloadByAddress('10.0.5.1')?.protocol === 'TCP')
+  await until('withdrawn', () => world.host.snapshot.workloadByAddress('10.0.5.1')?.health === 'unhealthy')
   release()
   t.match(bodyOf(await answer), /orders/)
   await closed
@@ -147,10 +147,10 @@ t.test('what it could not take of the model is told upwards, and the admin page 
   const { address, port } = waypoint.addresses.metrics
   const metrics = await (await fetch(`http://${address}:${port}/metrics`)).text()
   t.match(metrics, /istio_requests_total\{reporter="waypoint",source_workload="frontend".* 1/)
-  const { body } = await api(world.stateDir, 'GET', '/culvert/v1/status')
-  const hosts = body['hosts'] as { host: string; lag: number; refused: unknown[] }[]
-  t.match(
-    hosts.find(({ host }) => host === 'wp.shop'),
-    { lag: 0, refused: [] },
-  )
+  const status = await until('acknowledged', async () => {
+    const { body } = await api(world.stateDir, 'GET', '/culvert/v1/status')
+    const hosts = body['hosts'] as { host: string; lag: number; refused: unknown[] }[]
+    return hosts.find(({ host, lag }) => host === 'wp.shop' && lag === 0)
+  })
+  t.same(status.refused, [])
 })

@@ -64,7 +64,7 @@ export class WaypointWorld {
     const credentials = await enrol(control, 'h1', await token(stateDir, 'h1', ['shop/*']))
     const host = await new Host(control, credentials).connect(test)
     const world = new WaypointWorld(test, control, stateDir, host, await directory(test))
-    await world.apply(gateway, service)
+    await world.apply(namespace, gateway, service)
     await host.report(
       report('h1', 'frontend', clientAddress, { captured: true }),
       orders('orders-v1', '10.0.0.1', 'v1'),
@@ -235,6 +235,12 @@ export class Caller {
   }
 }
 
+const namespace: MeshObject = {
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name: 'shop', labels: { 'culvert.dev/dataplane-mode': 'ambient' } },
+}
+
 const gateway: MeshObject = {
   apiVersion: 'gateway.networking.k8s.io/v1',
   kind: 'Gateway',
@@ -263,5 +269,5 @@ function pathOf({
   metadata: { namespace },
 }: Pick<MeshObject, 'apiVersion' | 'kind' | 'metadata'>): string {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`
-  return `${root}/namespaces/${namespace}/${kind.toLowerCase()}s`
+  return namespace === undefined ? `${root}/namespaces` : `${root}/namespaces/${namespace}/${kind.toLowerCase()}s`
 }

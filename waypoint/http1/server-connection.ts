@@ -106,6 +106,7 @@ export class ServerConnection implements ServerHost, WireOwner, Flushed {
     this.#wire.handTo(this)
     if (first.length > 0 && !this.#reader.push(first)) this.#wire.pause()
     this.#watchHead()
+    if (this.#wire.ended) this.onEnd()
   }
 
   get draining(): boolean {

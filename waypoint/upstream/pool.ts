@@ -41,7 +41,7 @@ export class UpstreamPool implements Upstream, PooledEvents {
   readonly #places = new Map<string, Place>()
   readonly #pooled = new Map<UpstreamConnection, Pooled>()
   /** Connections that count at the same circuit breaker. */
-  readonly #siblings = new Map<ConnectionPermits, Map<UpstreamConnection, Pooled>>()
+  readonly #siblings = new WeakMap<ConnectionPermits, Map<UpstreamConnection, Pooled>>()
   readonly #closing = new AbortController()
   #closed: (() => void) | undefined
   #dialling = 0
@@ -260,17 +260,11 @@ export class UpstreamPool implements Upstream, PooledEvents {
   onClosed(pooled: Pooled): void {
     const { place, connection } = pooled
     this.#pooled.delete(connection)
-    if (pooled.permits !== undefined) this.#forget(pooled.permits, connection)
+    if (pooled.permits !== undefined) this.#siblings.get(pooled.permits)?.delete(connection)
     place.open.delete(pooled)
     this.#tidy(place)
     pooled.release()
     if (this.#pooled.size === 0) this.#closed?.()
-  }
-
-  #forget(permits: ConnectionPermits, connection: UpstreamConnection): void {
-    const siblings = this.#siblings.get(permits)
-    siblings?.delete(connection)
-    if (siblings?.size === 0) this.#siblings.delete(permits)
   }
 
   #tidy(place: Place): void {

@@ -29,7 +29,7 @@ export interface UpstreamTarget {
  * The connections of a destination in its circuit breaker: a Circuit as it is. `enter` is asked before a connection is opened, its permit
  * is released when that is closed; a connection without further work is offered to those who wait for one.
  */
-export type ConnectionPermits = Pick<Circuit<UpstreamConnection>, 'enter' | 'offer'>
+export type ConnectionPermits = Pick<Circuit<UpstreamConnection>, 'enter' | 'offer' | 'connection'>
 
 export interface Upstream {
   /**

@@ -50,6 +50,7 @@ export class Engine<S extends SessionStream> {
   readonly #preface: PrefaceReader
   #state: State = 'open'
   #peerGoesAway = false
+  #broken = false
   #current: S | undefined
   #frameBytes = 0
   #input: Input | undefined
@@ -159,11 +160,6 @@ export class Engine<S extends SessionStream> {
     return this.#state === 'closed'
   }
 
-  /** Why the peer's part of it failed. */
-  get error(): MeshError | undefined {
-    return this.#error
-  }
-
   /** So many writes were made: what was sent in between may have reached the peer. */
   get writes(): number {
     return this.#sender.writes
@@ -176,7 +172,16 @@ export class Engine<S extends SessionStream> {
 
   /** Resets a stream whose peer broke the protocol in what it says; counts as a flood if it does so often. */
   break(stream: S, message: string): void {
-    this.#streams.break(stream, errorCode.protocolError, message)
+    try {
+      this.#streams.break(stream, errorCode.protocolError, message)
+    } catch (error: unknown) {
+      this.#fail(error)
+    }
+  }
+
+  /** We ended it because of what the peer sent. */
+  get broken(): boolean {
+    return this.#broken
   }
 
   /** Calls back when the peer answered; never where too many are under way. */
@@ -355,6 +360,7 @@ export class Engine<S extends SessionStream> {
   /** The peer broke the session: GOAWAY says why. */
   #fail(error: unknown): void {
     if (this.#state === 'closed') return
+    this.#broken = true
     const code = error instanceof SessionError ? error.code : errorCode.internalError
     const text = error instanceof Error ? error.message : String(error)
     this.#sender.writer.goaway(this.#isServer ? this.#streams.last : 0, code, text)

@@ -177,8 +177,11 @@ export class Waypoints {
   }
 }
 
-/** An instance of a waypoint: it stands behind nothing else, and nobody captures it. */
-export function asInstance(workload: Workload, { namespace, hostname }: Service): Workload {
+/** An instance of a waypoint: it stands behind nothing else, and nobody captures it. Reported as closed it gets nothing. */
+export function asInstance(object: MeshObject, workload: Workload, { namespace, hostname }: Service): Workload {
   const services = [{ service: `${namespace}/${hostname}`, ports: { '15008': 15008 } }]
-  return { ...workload, services, enrolled: false, protocol: 'HBONE' }
+  const { annotations = {} } = object.metadata
+  const closed =
+    annotations['culvert.dev/workload-uid'] !== undefined && annotations['culvert.dev/redirection'] !== 'enabled'
+  return { ...workload, services, enrolled: false, protocol: 'HBONE', ...(closed ? { health: 'unhealthy' } : {}) }
 }

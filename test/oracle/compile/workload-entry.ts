@@ -74,7 +74,7 @@ function compileWorkload(
     authorizations: [],
     ...(waypoint === undefined ? {} : { waypoint }),
   }
-  return own === undefined ? workload : asInstance(workload, own)
+  return own === undefined ? workload : asInstance(object, workload, own)
 }
 
 /** What the agent reported, or the object's own uid for an entry of the operator. */

@@ -252,9 +252,9 @@ t.test('a change runs the rules of what it touches, however much else there is',
     return runs
   }
   t.equal(cost(entry('w7', { address: '10.0.0.7', labels: { app: 'a7' }, weight: 5 })), 2)
-  t.equal(cost(service('s7', { selector: { app: 'a7' }, ports: [{ port: 81 }] })), 2 + 3, 'and its three workloads')
-  t.equal(cost(service('s7', { selector: { app: 'a7' }, ports: [{ port: 81 }], sessionAffinity: 'None' })), 2)
-  t.equal(cost(service('new', { selector: { app: 'a8' }, ports: [{ port: 80 }] })), 2 + 3)
+  t.equal(cost(service('s7', { selector: { app: 'a7' }, ports: [{ port: 81 }] })), 5 + 3, 'and its three workloads')
+  t.equal(cost(service('s7', { selector: { app: 'a7' }, ports: [{ port: 81 }], sessionAffinity: 'None' })), 5)
+  t.equal(cost(service('new', { selector: { app: 'a8' }, ports: [{ port: 80 }] })), 5 + 3)
   t.equal(cost(namespace('shop', { 'culvert.dev/dataplane-mode': 'ambient' })), 2 + 300)
   t.equal(cost(namespace('shop', { 'culvert.dev/dataplane-mode': 'ambient', other: 'label' })), 2)
 })

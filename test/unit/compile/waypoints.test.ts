@@ -226,6 +226,18 @@ t.test(
   },
 )
 
+t.test('an instance that takes no tunnels yet, or no more, is sent nothing', async (t) => {
+  const labels = { 'gateway.networking.k8s.io/gateway-name': 'wp' }
+  const health = (annotations: Labels) =>
+    compiled([
+      gateway('wp'),
+      entry('i', { address: '10.0.0.9', labels, serviceAccount: 'wp' }, { annotations }),
+    ]).workload('i')?.health
+  t.equal(health({ 'culvert.dev/workload-uid': 'u' }), 'unhealthy')
+  t.equal(health(reported), 'healthy')
+  t.equal(health({}), 'healthy', 'one that somebody wrote')
+})
+
 t.test('the label alone makes no instance, and the identity alone is told', async (t) => {
   const labels = { 'gateway.networking.k8s.io/gateway-name': 'wp', app: 'a' }
   const impostor = entry('a', { address: '10.0.0.9', labels, serviceAccount: 'app' }, { annotations: reported })

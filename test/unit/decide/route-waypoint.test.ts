@@ -9,7 +9,11 @@ const source = workload({ name: 'client', addresses: ['10.0.9.9'], serviceAccoun
 const member = { service: key, ports: { 80: 8080 } }
 const orders = workload({ services: [member] })
 const behind = service({ waypoint: wpKey })
-const through = { kind: 'tunnel', waypoint: { name: 'wp' }, peer: { address: '10.0.5.1', port: 15008 } }
+const through = {
+  kind: 'tunnel',
+  waypoint: { key: wpKey, waypoint: { name: 'wp' } },
+  peer: { address: '10.0.5.1', port: 15008 },
+}
 
 function ask(values: readonly (Workload | Service)[], to: string, port: number, more: Partial<RouteRequest> = {}) {
   const request = { source, destination: { address: to, port }, random: () => 0, ...more }
@@ -167,4 +171,16 @@ t.test('two waypoints before each other do not make a loop', async (t) => {
   t.match(ask(values, '10.0.5.1', 8080), { kind: 'tunnel', waypoint: undefined })
   t.match(ask(values, '10.0.5.2', 8080, { source: one }), { kind: 'tunnel', waypoint: undefined })
   t.equal(wayOf(ask(values, '240.240.0.1', 80, { source: two })), 'wp-1', 'another waypoint is a caller like others')
+})
+
+t.test('a second waypoint is passed where the first may be gone around', async (t) => {
+  const first = waypoint({ whenUnreachable: 'bypass' })
+  const second = waypoint({}, { name: 'wq', hostname: 'wq.shop.svc.cluster.local', vips: [] })
+  const two = instance({ addresses: ['10.0.5.2'] }, second)
+  const both = workload({ services: [member, { service: other, ports: { 80: 8080 } }] })
+  const values = [both, behind, { ...plainService, waypoint: 'shop/wq.shop.svc.cluster.local' }, first, second, two]
+  t.equal(wayOf(ask(values, '10.0.0.1', 8080)), 'wq-1')
+  t.equal(wayOf(ask(values, '240.240.0.1', 80)), 'wq-1')
+  t.equal(wayOf(ask(values, '10.0.0.1', 8080, { source: instance() })), 'tunnel', 'but not by the first itself')
+  t.match(ask(values, '10.0.0.1', 8080, { source: instance() }), { waypoint: undefined })
 })
