@@ -35,6 +35,8 @@ import type { RoutingModel } from './routing-model.ts'
 
 export interface Stack {
   readonly handle: Handler
+  /** The destinations, for connections that are not HTTP. */
+  readonly clusters: Clusters
   /** To be called after each change of the model; requests under way end as they began. */
   update(): void
   /** For the admin page. */
@@ -54,6 +56,7 @@ export function buildStack(options: StackOptions): Stack {
   const frontends = new Frontends(model, clusters, new Layers(clusters, options), waypoint)
   return {
     handle: (exchange) => handle(exchange, options, frontends),
+    clusters,
     update: () => frontends.update(),
     stats: () => ({ frontends: frontends.count, clusters: clusters.toJSON() }),
     close: () => clusters.close(),

@@ -1,6 +1,7 @@
 // Limits of a destination through the stack: who waits, who is refused, who comes next.
 import t from 'tap'
 import type { ConnectionPool } from '../../../../core/model/destinations.ts'
+import { isOverflow } from '../../../../waypoint/circuit/circuit.ts'
 import { type Asked, receive, route, scene, settled } from '../../../helpers/waypoint-scene.ts'
 
 function limited(pool: Partial<ConnectionPool>, timeoutMs?: number) {
@@ -50,10 +51,10 @@ t.test('many requests share a connection of HTTP/2, whose pool asks for each con
   await settled()
   t.equal(upstream.tries.length, 5)
   const { connections } = upstream.last.target
-  const permit = connections?.take()
-  t.ok(permit)
-  t.equal(connections?.take(), undefined)
-  permit?.release()
+  const permit = connections?.connection()
+  if (permit === undefined || isOverflow(permit)) throw new Error('no permit')
+  t.match(connections?.connection(), { flag: 'UO', limit: 'connections' })
+  permit.release()
   t.match(circuit(), { connections: { used: 0 } })
 })
 
