@@ -66,8 +66,8 @@ export class ClientConnection implements WireOwner {
     if (this.#serving !== undefined) this.#serving.drain()
     else if (this.#first.length === 0) {
       // It was opened a moment ago: its first request is on the way, and would find nobody.
-      clearTimeout(this.#silent)
-      this.#silent = timer(firstRequestMs, () => this.#wire.finish(0))
+      clearTimeout(this.#late)
+      this.#late = timer(firstRequestMs, () => this.#wire.finish(0))
     }
   }
 
