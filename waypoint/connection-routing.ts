@@ -1,6 +1,6 @@
 // Where connections go that are not HTTP, and which are to be taken for it: by the rules of TCPRoute, TLSRoute and VirtualService, else
 // to the service that the client asked for. Owned by data-plane.ts.
-import { compileConnections, routeConnection, takesHttp } from '../core/decide/http/route-connection.ts'
+import { asksServerName, compileConnections, routeConnection, takesHttp } from '../core/decide/http/route-connection.ts'
 import type { RouteTable } from '../core/model/routes.ts'
 import { serviceKey } from '../core/model/snapshot.ts'
 import type { Endpoint } from './balance/endpoint-table.ts'
@@ -43,6 +43,12 @@ export class ConnectionRouting {
     if (table !== undefined && !takesHttp(table, identity.namespace)) return 'tcp'
     const named = hintOf(service.ports.find(({ port }) => port === destination.port)?.name ?? '')
     return named ?? (table === undefined ? undefined : 'http')
+  }
+
+  /** Whether a connection that is no HTTP is routed by the server name of its TLS, so that somebody must wait for it. */
+  asksServerName(origin: Origin): boolean {
+    const table = this.#tableOf(origin)
+    return table !== undefined && asksServerName(table, origin.identity.namespace)
   }
 
   /** Decides once, by the weights, then picks endpoints of the same destination. */

@@ -14,7 +14,7 @@ import { workloadIdentity } from '../core/model/canonical.ts'
 import type { Snapshot } from '../core/model/snapshot.ts'
 import type { RefusedResource } from '../core/model/types.ts'
 import type { SocketAddress } from '../core/net/address.ts'
-import { ClientConnection } from './client-connection.ts'
+import { ClientConnection, type Serving } from './client-connection.ts'
 import type { Place } from './clusters/options.ts'
 import type { WaypointConfig } from './config.ts'
 import { ConnectionRouting } from './connection-routing.ts'
@@ -23,6 +23,7 @@ import { Http2ServerConnection } from './http2/server-connection.ts'
 import { originOf, type Self, servedAt } from './origin.ts'
 import { LocalBuckets } from './ratelimit/token-bucket.ts'
 import { type LiveConnection, Serve } from './serve.ts'
+import { ServerNameReader } from './server-name.ts'
 import type { Sockets } from './sockets.ts'
 import { buildStack, type Stack } from './stack.ts'
 import { TcpConnection } from './tcp.ts'
@@ -252,8 +253,23 @@ export class DataPlane {
     })
   }
 
-  #carryTcp(stream: Duplex, first: Buffer, origin: Origin, closed: () => void): TcpConnection {
-    const picking = this.#routing.picking(origin, undefined)
+  #carryTcp(stream: Duplex, first: Buffer, origin: Origin, closed: () => void): Serving {
+    if (!this.#routing.asksServerName(origin)) return this.#copyTcp(stream, first, origin, undefined, closed)
+    return new ServerNameReader(stream, first, {
+      silentMs: this.#options.config.detectTimeout,
+      serve: (detached, read, serverName) => this.#copyTcp(detached, read, origin, serverName, closed),
+      onClosed: closed,
+    })
+  }
+
+  #copyTcp(
+    stream: Duplex,
+    first: Buffer,
+    origin: Origin,
+    serverName: string | undefined,
+    closed: () => void,
+  ): TcpConnection {
+    const picking = this.#routing.picking(origin, serverName)
     const startedAt = clock()
     return new TcpConnection(stream, first, {
       origin,
