@@ -129,7 +129,8 @@ t.test(
       stream.on('close', () => codes.push(stream.rstCode))
       if (headers[':path'] !== '/cut') return
       stream.respond()
-      stream.write('abc', () => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR))
+      // `close` would end it first
+      stream.write('abc', () => stream.destroy(new Error('a defect')))
     })
     const gone = http.request({ port, host: '127.0.0.1', path: '/gone' }).on('error', () => {})
     gone.end()
