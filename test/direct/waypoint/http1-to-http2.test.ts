@@ -125,12 +125,13 @@ t.test(
   'a client that goes away resets the stream there, and an endpoint that resets breaks the answer off',
   async (t) => {
     const codes: (number | undefined)[] = []
+    let begun: http2.ServerHttp2Stream | undefined
     const port = await scene(t, (stream, headers) => {
       stream.on('close', () => codes.push(stream.rstCode))
       if (headers[':path'] !== '/cut') return
       stream.respond()
-      // `close` would end it first
-      stream.write('abc', () => stream.destroy(new Error('a defect')))
+      stream.write('abc')
+      begun = stream
     })
     const gone = http.request({ port, host: '127.0.0.1', path: '/gone' }).on('error', () => {})
     gone.end()
@@ -141,6 +142,8 @@ t.test(
     const cut = http.request({ port, host: '127.0.0.1', path: '/cut' })
     cut.end()
     const [response] = (await once(cut, 'response')) as [http.IncomingMessage]
+    // `close` would end it first.
+    begun?.destroy(new Error('a defect'))
     response.resume()
     await t.rejects(once(response, 'end'))
     t.equal(response.complete, false)
