@@ -139,7 +139,7 @@ t.test(
     gone.socket?.resetAndDestroy()
     await eventually('reset', () => codes.length === 1)
     t.equal(codes[0], http2.constants.NGHTTP2_CANCEL)
-    const cut = http.request({ port, host: '127.0.0.1', path: '/cut' })
+    const cut = http.request({ port, host: '127.0.0.1', path: '/cut' }).on('error', () => {})
     cut.end()
     const [response] = (await once(cut, 'response')) as [http.IncomingMessage]
     // `close` would end it first.
