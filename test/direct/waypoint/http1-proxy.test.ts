@@ -1,5 +1,7 @@
 // HTTP/1.1 through the waypoint's own two ends, byte by byte: what a client sees and what a backend sees.
+import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
+import { poisonReleased } from '../../../core/net/read-buffers.ts'
 import { bodyOf } from '../../../waypoint/http/body.ts'
 import { Headers } from '../../../waypoint/http/message.ts'
 import { Http1World, type RawPeer, until, type WorldOptions } from '../../helpers/http1-world.ts'
@@ -211,6 +213,27 @@ async function stands(poured: () => number): Promise<void> {
   }, 'it stops')
 }
 
+t.test('bulk over sockets arrives as it was sent, though buffers are overwritten once they are released', async (t) => {
+  poisonReleased(0xee)
+  t.teardown(() => poisonReleased(undefined))
+  const w = await world(t)
+  const client = w.client()
+  for (const size of [5_000, 30_000, 65_000, 200_000, 5_000_000]) {
+    const body = randomBytes(size).toString('latin1')
+    client.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n${body}`)
+    const backend = await w.backend.connection(0)
+    await backend.read('\r\n\r\n')
+    await until(() => backend.text.length === size, `${size} bytes arrive`)
+    t.ok(backend.text === body, `${size} bytes to the backend`)
+    backend.text = ''
+    backend.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n${body}`)
+    await client.read('\r\n\r\n')
+    await until(() => client.text.length === size, `${size} bytes come back`)
+    t.ok(client.text === body, `${size} bytes to the client`)
+    client.text = ''
+  }
+})
+
 const large = 128 * 1_048_576
 
 t.test('an answer that a client does not take does not pile up here', async (t) => {
@@ -249,4 +272,31 @@ t.test('a body that a backend does not take does not pile up here', async (t) =>
   })
   socket.resume()
   await until(() => came >= large, 'all of it comes')
+})
+
+t.test('a client that asks and asks and takes no answer is not asked on', async (t) => {
+  const text = 'a'.repeat(2_000)
+  let answered = 0
+  const w = await world(t, {
+    handler: async () => {
+      answered += 1
+      return { head: { status: 200, headers: new Headers() }, body: bodyOf(Buffer.from(text)) }
+    },
+  })
+  const client = w.client()
+  client.socket.pause()
+  const asked = 100_000
+  for (let turn = 0; turn < 100; turn += 1) client.write(get().repeat(asked / 100))
+  await stands(() => answered)
+  t.ok(answered < asked / 4, `${answered} of ${asked} are answered`)
+  let came = 0
+  client.socket.removeAllListeners('data')
+  client.socket.on('data', (chunk: Buffer) => {
+    came += chunk.length
+  })
+  client.socket.end()
+  client.socket.resume()
+  await until(() => client.ended, 'all answers, and the end')
+  t.equal(answered, asked)
+  t.equal(came, asked * `HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n${text}`.length)
 })
