@@ -34,11 +34,13 @@ import { IssuedCertificates } from './issued.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
 import { Acknowledged } from './publish/acknowledged.ts'
 import { DeltaLog } from './publish/delta-log.ts'
-import { EncodedDeltas } from './publish/encoded.ts'
+import { encodedViews } from './publish/encoded.ts'
+import { LayerSeven } from './publish/layer-seven.ts'
 import { MeshInventory } from './publish/mesh-inventory.ts'
 import { Publisher } from './publish/publisher.ts'
 import { ResolvedRefs } from './publish/resolved-refs.ts'
 import { StatusWriter } from './publish/status-writer.ts'
+import { WholeModel } from './publish/whole-model.ts'
 import type { FeedPlace } from './replicas/registry.ts'
 import { Replica } from './replicas/replica.ts'
 import { Reports } from './reports.ts'
@@ -131,6 +133,7 @@ async function assemble(
   const status = new StatusWriter({
     resources,
     references: new ResolvedRefs(inventory.objects),
+    layerSeven: new LayerSeven({ inventory: inventory.objects, entries, service: deltas.service.bind(deltas) }),
     hosts: () => acknowledged.hosts,
     leads: () => replica?.leads ?? false,
     isCompiled: (kind) => rules.some((rule) => rule.kind.kind === kind),
@@ -156,11 +159,11 @@ async function assemble(
   const reports = new Reports({ resources, entries, isVirtual: (address) => vips.contains(address), log })
   const issued = new IssuedCertificates({ records: store.records, log })
   opened.defer(() => issued.close())
-  const encoded = new EncodedDeltas(deltas)
+  const encoded = encodedViews(deltas)
   const session = {
     ...{ authority, hosts, tokens, reports, deltas, encoded, publisher, log },
     feeds: () => replica?.feeds ?? [],
-    acknowledged: () => status.acknowledged(),
+    acknowledged: status.acknowledged.bind(status),
     record,
     issued: issued.note.bind(issued),
   }
@@ -174,7 +177,7 @@ async function assemble(
       awaySince: (host) => presence.awaySince(host),
     }),
     ...explainRoutes({
-      ...{ resources, deltas, ask: feed.explain.bind(feed) },
+      ...{ resources, deltas: new WholeModel(deltas), ask: feed.explain.bind(feed) },
       elsewhere: (host) => (feed.sessions.has(host) ? undefined : replica?.apiOf(host)),
     }),
   }

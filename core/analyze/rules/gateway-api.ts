@@ -179,7 +179,14 @@ function checkService(context: RuleContext, reference: Fields, at: Path, needsPo
   } else if (port !== undefined) checkPort(context, known, port, [...at, 'port'])
 }
 
+/** In the mesh a route needs no grant to lead into another namespace (GEP-1294). */
+function isMeshRoute(object: MeshObject): boolean {
+  const parents = items(specOf(object)['parentRefs'], [])
+  return parents.length > 0 && parents.every(({ value }) => value['kind'] === 'Service' && value['group'] === '')
+}
+
 function checkGrant({ object, inventory, report }: RuleContext, backend: Fields, at: Path): void {
+  if (isMeshRoute(object)) return
   const namespace = text(backend['namespace']) ?? namespaceOf(object)
   if (namespace === namespaceOf(object)) return
   const name = text(backend['name'])
