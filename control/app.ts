@@ -11,7 +11,6 @@ import { kindOf } from '../core/model/kinds.ts'
 import { canonicalAddress, type SocketAddress } from '../core/net/address.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
 import { ClaimIndex } from './api/claims.ts'
-import { ApiError } from './api/errors.ts'
 import { Resources } from './api/resources.ts'
 import { startApi } from './api/server.ts'
 import type { Authority } from './ca/authority.ts'
@@ -47,6 +46,7 @@ import { Reports } from './reports.ts'
 import { explainRoutes } from './routes/explain.ts'
 import { controlRoutes } from './routes.ts'
 import { openAuthority, openSecrets } from './secrets.ts'
+import { rootNamespace, seed, seededNamespaces } from './seed.ts'
 import { privateDirectory } from './state-files.ts'
 import { StoreFollower } from './store/follower.ts'
 import { openStore } from './store/open.ts'
@@ -68,11 +68,9 @@ export interface Control {
 }
 
 const serverLifetimeMs = 24 * 60 * 60 * 1000
-const rootNamespace = 'culvert-system'
 const istioRootNamespace = 'istio-system'
 /** Where nobody serves events they are only logged. */
 const eventKind = kindOf('v1', 'Event')
-const seededNamespaces = ['default', rootNamespace] as const
 
 /** Throws CONFIG_INVALID (the configuration, or files of --config) or STORE_FAILED, and then leaves nothing open. */
 export async function build(config: ControlConfig, deps: ControlDeps = {}): Promise<Control> {
@@ -119,7 +117,7 @@ async function assemble(
   const inventory = new MeshInventory({ ...settings.mesh, rootNamespaces: settings.rootNamespaces })
   const advise = inventory.advise.bind(inventory)
   const resources = new Resources({ store, allocate, claims, advise, protectedNamespaces: seededNamespaces })
-  await seedNamespaces(resources)
+  await seed(resources)
   events = new EventRecorder({ resources, kind: eventKind, instance: hostname(), log })
   opened.defer(() => events?.close())
   const collector = new GarbageCollector({ store, resources, log })
@@ -285,16 +283,6 @@ function advertised({ feedAdvertise }: ControlConfig, { address, port }: SocketA
 /** Whoever compiles the same from the same store has the same epoch: another replica, or this one after a restart. */
 function epochOf({ trustDomain, rootFingerprint }: Authority, settings: CompileSettings, build: string): string {
   return digestOf({ trustDomain, rootFingerprint, settings, build, compileFormat })
-}
-
-async function seedNamespaces(resources: Resources): Promise<void> {
-  for (const name of seededNamespaces) {
-    try {
-      await resources.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
-    } catch (error: unknown) {
-      if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') throw error
-    }
-  }
 }
 
 async function openDirectory(

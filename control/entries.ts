@@ -1,5 +1,6 @@
 // The WorkloadEntries of the mesh by name, host and address, so that a host's report costs what it is about. Follows the store;
 // whoever writes an entry puts it here too, and so reads what it wrote. Used by reports.ts and routes.ts.
+import type { View } from '../core/feed/views.ts'
 import { workloadEntryKind } from '../core/model/kinds/istio.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 import { nameOf } from './compile/conditions.ts'
@@ -132,6 +133,11 @@ export class EntryIndex implements StoreListener {
 export function gatewayOf(object: MeshObject): string | undefined {
   const { namespace = '' } = object.metadata
   return claimedGateway({ namespace, serviceAccount: serviceAccountOf(object), labels: effectiveLabels(object) })
+}
+
+/** What a host is that is not connected: a waypoint where all that it reported are instances of waypoints. */
+export function viewByEntries(reported: readonly MeshObject[]): View {
+  return reported.length > 0 && reported.every((entry) => gatewayOf(entry) !== undefined) ? 'waypoint' : 'agent'
 }
 
 type Groups = Map<string, Map<string, MeshObject>>

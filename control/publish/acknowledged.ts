@@ -1,7 +1,7 @@
 // Which version each host has in force that carries workloads: of connected hosts by their session, of others by what they said last.
 // The status writer asks.
 import type { View } from '../../core/feed/views.ts'
-import { type EntryIndex, gatewayOf } from '../entries.ts'
+import { type EntryIndex, gatewayOf, viewByEntries } from '../entries.ts'
 import type { SessionStatus } from '../feed/session.ts'
 import type { HostVersion } from './programmed.ts'
 
@@ -43,12 +43,11 @@ export class Acknowledged {
     })
   }
 
-  /** A host that is away since before this process began is a waypoint where all that it has are instances of waypoints. */
   #served(host: string, known: View | undefined): Pick<HostVersion, 'view' | 'gateways'> {
     if (known === 'agent') return { view: 'agent', gateways: nothing }
-    const claims = this.#options.entries.reportedBy(host).map(gatewayOf)
-    const gateways = new Set(claims.filter((gateway) => gateway !== undefined))
-    return { view: known ?? (claims.includes(undefined) ? 'agent' : 'waypoint'), gateways }
+    const reported = this.#options.entries.reportedBy(host)
+    const gateways = new Set(reported.flatMap((entry) => gatewayOf(entry) ?? []))
+    return { view: known ?? viewByEntries(reported), gateways }
   }
 }
 

@@ -32,6 +32,8 @@ export interface FeedClientOptions {
   resume(): { readonly epoch: string; readonly version: number; readonly digest?: string } | undefined
   /** Snapshot.digests(), asked for only where the control plane does not know the version. */
   digests(): Readonly<Record<string, string>>
+  /** Said in `hello`, besides those that the client itself has. */
+  readonly features?: readonly string[]
   /** Asks the host's daemon; without it the agent does not say that it can be asked. */
   explain?(question: ExplainQuestion): Promise<LiveView>
   readonly log: Logger
@@ -213,7 +215,8 @@ export class FeedClient extends EventEmitter<FeedEvents> {
     this.#connection = connection
     const resume = this.#options.resume()
     const { host, build } = this.#options
-    const features = this.#options.explain === undefined ? [packedFeature] : [packedFeature, 'explain']
+    const own = this.#options.explain === undefined ? [packedFeature] : [packedFeature, 'explain']
+    const features = [...own, ...(this.#options.features ?? [])]
     connection.send({ type: 'hello', host, build, features, ...(resume === undefined ? {} : { resume }) })
     const late = setTimeout(() => {
       if (!this.#welcomed) connection.fail(new MeshError('FEED_CLOSED', 'the control plane sent no welcome in time'))

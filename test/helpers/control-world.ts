@@ -122,7 +122,7 @@ export class Host {
   /** How often the control plane wanted the digests. */
   resyncs = 0
 
-  constructor(control: Control, credentials: Credentials, resumed?: Snapshot) {
+  constructor(control: Control, credentials: Credentials, resumed?: Snapshot, features: readonly string[] = []) {
     this.credentials = credentials
     if (resumed !== undefined) this.snapshot = resumed
     const { address, port } = control.addresses.feed
@@ -140,6 +140,7 @@ export class Host {
         this.resyncs += 1
         return this.snapshot.digests()
       },
+      features,
       log: nullLogger(),
       timing: { retryBaseMs: 10, retryMaxMs: 50 },
     })
