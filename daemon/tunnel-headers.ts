@@ -1,9 +1,8 @@
-// The headers of a CONNECT as ambient writes them: who calls (`baggage`), from where and to which service (`forwarded`),
-// one trace per connection (`traceparent`). All pure but for the random trace. Called by outbound.ts and inbound.ts.
+// The headers of a CONNECT as ambient writes them: who calls (`baggage`), one trace per connection (`traceparent`). All pure but
+// for the random trace; `forwarded` is core's. Called by outbound.ts and inbound.ts.
 import { randomBytes } from 'node:crypto'
 import { canonicalName, canonicalRevision } from '../core/model/canonical.ts'
 import type { MeshSettings, Workload } from '../core/model/types.ts'
-import { formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
 
 /** W3C baggage with the keys that ztunnel writes (ztunnel `src/baggage.rs`). Values are percent-encoded. */
 export function formatBaggage(workload: Workload, settings: MeshSettings): string {
@@ -32,21 +31,6 @@ export function baggageOf(workload: Workload, settings: MeshSettings): string {
   const baggage = formatBaggage(workload, settings)
   known.set(workload, { clusterName: settings.clusterName, baggage })
   return baggage
-}
-
-/** RFC 7239 `for` of the caller, and `host` where the caller addressed a service. */
-export function formatForwarded(source: SocketAddress, serviceHostname?: string): string {
-  const host = serviceHostname === undefined ? '' : `;host=${serviceHostname}`
-  return `for="${formatSocketAddress(source)}"${host}`
-}
-
-const hostPattern = /(?:^|;)\s*host=(?:"([a-zA-Z0-9.-]{1,253})"|([a-zA-Z0-9.-]{1,253}))\s*(?:;|$)/i
-
-/** The service that the caller addressed. Only for telemetry: a caller can write here what it likes. */
-export function forwardedHost(header: string | undefined): string | undefined {
-  if (header === undefined || header.length > 1024) return undefined
-  const match = hostPattern.exec(header)
-  return match === null ? undefined : (match[1] ?? match[2])?.toLowerCase()
 }
 
 const zero = /^0+$/

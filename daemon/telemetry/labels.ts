@@ -29,6 +29,14 @@ export interface ConnectionFacts {
     readonly workload?: Workload | undefined
   }
   readonly service?: Service | undefined
+  /** The waypoint on the way; `peer` where it asks for the caller (inbound). */
+  readonly via?:
+    | {
+        /** `namespace/name`. */
+        readonly waypoint: string
+        readonly peer?: { readonly identity: Identity; readonly address: SocketAddress } | undefined
+      }
+    | undefined
   readonly secure: boolean
   /** What dry-run policies would have decided, where that differs. */
   readonly dryRun?: string | undefined

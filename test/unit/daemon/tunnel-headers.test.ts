@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { formatBaggage, formatForwarded, forwardedHost, newTraceparent } from '../../../daemon/tunnel-headers.ts'
+import { formatBaggage, newTraceparent } from '../../../daemon/tunnel-headers.ts'
 import { workload } from '../../helpers/plane-world.ts'
 
 const settings = {
@@ -25,30 +25,6 @@ t.test('whatever a name contains, baggage stays one header with its separators',
     fc.property(fc.string({ minLength: 1 }), (name) => {
       const text = formatBaggage(workload(name, '10.0.0.1'), { ...settings, clusterName: name })
       return /^[\x21-\x7e]*$/.test(text) && text.split(',').every((entry) => entry.split('=').length === 2)
-    }),
-  )
-})
-
-t.test('forwarded carries the caller and, where a service was addressed, its name', async (t) => {
-  t.equal(formatForwarded({ address: '10.0.0.1', port: 5 }), 'for="10.0.0.1:5"')
-  t.equal(formatForwarded({ address: 'fd00::1', port: 5 }, 'a.b.svc'), 'for="[fd00::1]:5";host=a.b.svc')
-})
-
-t.test('the addressed service is read from any well-formed forwarded header', async (t) => {
-  t.equal(forwardedHost('for="10.0.0.1:5";host=a.b.svc'), 'a.b.svc')
-  t.equal(forwardedHost('Host="A.b.svc"; for=x'), 'a.b.svc')
-  for (const header of [undefined, '', 'for=x', 'host=', 'ghost=a', 'host=a b', `host=${'a'.repeat(2000)}`]) {
-    t.equal(forwardedHost(header), undefined, header?.slice(0, 20) ?? 'none')
-  }
-  fc.assert(
-    fc.property(fc.domain(), fc.ipV6(), (host, address) => {
-      return forwardedHost(formatForwarded({ address, port: 1 }, host)) === host.toLowerCase()
-    }),
-  )
-  fc.assert(
-    fc.property(fc.string(), (header) => {
-      const host = forwardedHost(header)
-      return host === undefined || /^[a-z0-9.-]{1,253}$/.test(host)
     }),
   )
 })
