@@ -4,6 +4,7 @@
 import { errorOutcome, type MeshError } from '../core/base/errors.ts'
 import { type Caller, type Claim, callerOf, refuseTunnel } from '../core/decide/inbound.ts'
 import { forwardedFor, forwardedHost } from '../core/hbone/forwarded.ts'
+import { baggageOf } from '../core/hbone/tunnel-headers.ts'
 import type { IncomingConnect } from '../core/hbone/types.ts'
 import { formatIdentity, type Identity, parseIdentity } from '../core/identity/spiffe.ts'
 import { workloadIdentity } from '../core/model/canonical.ts'
@@ -16,7 +17,6 @@ import type { ConnectionFacts } from './connections.ts'
 import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
-import { baggageOf } from './tunnel-headers.ts'
 
 /** Serves one CONNECT to its end. Never rejects. */
 export async function handleConnect(plane: Plane, served: Served, connect: IncomingConnect): Promise<void> {

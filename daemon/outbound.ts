@@ -8,6 +8,7 @@ import { outboundLimits, refuseOutbound, sourceAddressFor } from '../core/decide
 import { type RouteDecision, route } from '../core/decide/route.ts'
 import { type NamedWaypoint, waypointName } from '../core/decide/waypoint.ts'
 import { formatForwarded } from '../core/hbone/forwarded.ts'
+import { baggageOf, newTraceparent } from '../core/hbone/tunnel-headers.ts'
 import type { TunnelKey } from '../core/hbone/types.ts'
 import type { Workload } from '../core/model/types.ts'
 import { familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
@@ -17,7 +18,6 @@ import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
 import { systemCode } from './sockets.ts'
-import { baggageOf, newTraceparent } from './tunnel-headers.ts'
 
 type Path = Exclude<RouteDecision, { kind: 'refuse' }>
 

@@ -117,8 +117,9 @@ export interface Answer {
   readonly flag?: ResponseFlag | undefined
 }
 
-/** Sends a request on and resolves with the head of its answer; the bodies flow on by themselves. Throws Failure. */
+/**
+ * Serves a request and resolves with the head of its answer; the bodies flow on by themselves. The stack's never throws: what goes
+ * wrong is an answer too. Whoever called it reads or cancels the body of the answer, since what the exchange holds is given
+ * back then; also where the client has gone meanwhile.
+ */
 export type Handler = (exchange: Exchange) => Promise<Answer>
-
-/** Composed in stack.ts. A layer that has nothing to do for a route is left out there, not skipped per request. */
-export type Layer = (next: Handler) => Handler

@@ -1,4 +1,4 @@
-// The agent's end of the feed: keeps one connection to the control plane, resumes after a break, and hides the breaks from
+// The end of the feed of an agent, or of a waypoint: keeps one connection to the control plane, resumes after a break, and hides the breaks from
 // its user: the last report and open certificate requests are sent again on the next connection.
 import { EventEmitter } from 'node:events'
 import { backoff, deadline, sleep } from '../base/deadline.ts'

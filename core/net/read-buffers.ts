@@ -80,6 +80,11 @@ export function keepSlice(slice: Buffer): Buffer {
   return slice
 }
 
+/** One more will `release` the chunk: its bytes stay until all of them have. */
+export function retain(chunk: Buffer): void {
+  if (chunk.length >= keptBytes) owners.get(chunk.buffer)?.retain()
+}
+
 /** For tests: overwrites buffers as soon as they are released, so that whoever still reads one is found out. */
 export function poisonReleased(byte: number | undefined): void {
   poison = byte

@@ -71,7 +71,7 @@ function queryValue(path: string, name: string): string | undefined {
 }
 
 /** First cookie of the name, without quotes; an empty one counts as absent. */
-function cookieValue(headers: readonly string[], name: string): string | undefined {
+export function cookieValue(headers: readonly string[], name: string): string | undefined {
   for (const pair of headers.join(';').split(';')) {
     const at = pair.indexOf('=')
     if (at < 0 || pair.slice(0, at).trim() !== name) continue

@@ -3,8 +3,8 @@
 import { hash } from 'node:crypto'
 
 export type KeyPart =
-  /** SPIFFE identity of the caller. */
-  | { readonly by: 'identity' }
+  /** SPIFFE identity of the caller, its namespace, its address. */
+  | { readonly by: 'identity' | 'namespace' | 'source' }
   | { readonly by: 'header'; readonly name: string }
   /** Normalised path without the query. */
   | { readonly by: 'path' }
@@ -14,6 +14,10 @@ export type KeyPart =
 
 export interface LimitedRequest {
   readonly identity: string | undefined
+  /** Of the caller's identity. */
+  readonly namespace?: string | undefined
+  /** Address of the caller. */
+  readonly source?: string | undefined
   readonly method: string
   readonly path: string
   /** All values, in order; names in lower case. */
@@ -38,6 +42,10 @@ function partOf(part: KeyPart, request: LimitedRequest): string | readonly strin
   switch (part.by) {
     case 'identity':
       return request.identity
+    case 'namespace':
+      return request.namespace
+    case 'source':
+      return request.source
     case 'method':
       return request.method
     case 'path':

@@ -15,6 +15,8 @@ export interface RateLimit {
   readonly key: readonly KeyPart[]
   /** Counts and tells, but never refuses. */
   readonly dryRun?: boolean | undefined
+  /** Where it is counted, if not with the others: mesh-wide ones. */
+  readonly buckets?: Buckets | undefined
 }
 
 export interface LimitVerdict {
@@ -39,11 +41,12 @@ export function checkLimits(
   if (limits.length === 0) return allowed
   const checked = limits.map((limit) => {
     const key = limitKey(limit.id, limit.key, request)
-    return { limit, key, taken: buckets.take(key, limit.size, 1, nowMs) }
+    const taken = (limit.buckets ?? buckets).take(key, limit.size, 1, nowMs)
+    return { limit, key, taken }
   })
   const refusing = checked.filter(({ limit, taken }) => !taken.allowed && limit.dryRun !== true)
   if (refusing.length > 0) {
-    for (const { limit, key, taken } of checked) if (taken.allowed) buckets.give(key, limit.size, 1)
+    for (const { limit, key, taken } of checked) if (taken.allowed) (limit.buckets ?? buckets).give(key, limit.size, 1)
   }
   return {
     allowed: refusing.length === 0,

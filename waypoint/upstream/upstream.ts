@@ -12,6 +12,8 @@ export interface UpstreamTarget {
   readonly address: SocketAddress
   /** Hostname of the service that it is for, for `forwarded` and the telemetry of the other end. */
   readonly service?: string | undefined
+  /** SPIFFE identities that the endpoint may present besides its own: those of the service. */
+  readonly identities?: readonly string[] | undefined
   /** `client`: the version that the client speaks. `auto`: HTTP/2 for gRPC and for clients of HTTP/2, else HTTP/1.1. */
   readonly protocol: 'auto' | 'http1' | 'http2' | 'client'
   readonly connectTimeoutMs?: number | undefined

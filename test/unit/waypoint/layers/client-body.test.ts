@@ -1,0 +1,138 @@
+// The client's body between one source and several tries: every try reads exactly the same bytes, whatever is paused, cancelled or
+// given up in between, and no buffer is used again while somebody still needs it.
+import fc from 'fast-check'
+import t from 'tap'
+import { BodyChannel } from '../../../../waypoint/http/body.ts'
+import { Failure } from '../../../../waypoint/http/failure.ts'
+import { Headers } from '../../../../waypoint/http/message.ts'
+import { ClientBody } from '../../../../waypoint/layers/client-body.ts'
+import { replayLimits } from '../../../../waypoint/retry/replay-buffer.ts'
+
+function reading(body: ReturnType<ClientBody['forTry']>) {
+  const seen = { text: '', ended: 0, failed: 0, trailers: undefined as Headers | undefined }
+  body.read({
+    onData: (chunk) => {
+      seen.text += chunk.toString()
+    },
+    onEnd: (trailers) => {
+      seen.ended += 1
+      seen.trailers = trailers
+    },
+    onError: () => {
+      seen.failed += 1
+    },
+  })
+  return seen
+}
+
+const step = fc.oneof(
+  fc.record({ do: fc.constant('push' as const), text: fc.string({ maxLength: 20 }) }),
+  fc.record({ do: fc.constantFrom('pause' as const, 'resume' as const, 'retry' as const) }),
+)
+
+t.test('whatever happens in between, each try has read the body so far, and the last one all of it', (t) => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const state = { stopped: false }
+      const source = new BodyChannel({ onPause: () => (state.stopped = true), onResume: () => (state.stopped = false) })
+      const body = new ClientBody(source)
+      body.keep()
+      let attempt = body.forTry()
+      let seen = reading(attempt)
+      let sent = ''
+      let paused = false
+      for (const each of steps) {
+        if (each.do === 'push') {
+          sent += each.text
+          source.push(Buffer.from(each.text))
+        } else if (each.do === 'pause') {
+          attempt.pause()
+          paused = true
+        } else if (each.do === 'resume') {
+          attempt.resume()
+          paused = false
+        } else {
+          attempt.cancel()
+          attempt = body.forTry()
+          seen = reading(attempt)
+          paused = false
+        }
+        if (!sent.startsWith(seen.text)) return false
+        if (!paused && seen.text !== sent) return false
+      }
+      source.end()
+      attempt.resume()
+      return seen.text === sent && seen.ended === 1 && body.bytes === Buffer.byteLength(sent)
+    }),
+  )
+  t.end()
+})
+
+t.test('nothing is read before the first try reads', (t) => {
+  let resumed = false
+  const source = new BodyChannel({ onResume: () => (resumed = true) })
+  const body = new ClientBody(source)
+  body.keep()
+  source.push(Buffer.from('waits'))
+  body.forTry().cancel()
+  t.equal(body.bytes, 0)
+  t.notOk(resumed)
+  t.equal(reading(body.forTry()).text, 'waits')
+  t.end()
+})
+
+t.test('beyond the limit nothing is kept, and the try under way goes on', (t) => {
+  const source = new BodyChannel({})
+  const body = new ClientBody(source)
+  const replay = body.keep()
+  const seen = reading(body.forTry())
+  source.push(Buffer.alloc(replayLimits.bytes, 'x'))
+  t.equal(replay.state, 'open')
+  source.push(Buffer.from('y'))
+  t.same([replay.state, replay.chunks.length, seen.text.length], ['abandoned', 0, replayLimits.bytes + 1])
+  t.end()
+})
+
+t.test('trailers and failures come through once, to a later try too', (t) => {
+  const source = new BodyChannel({})
+  const body = new ClientBody(source)
+  body.keep()
+  const first = body.forTry()
+  reading(first)
+  source.push(Buffer.from('all'))
+  source.end(new Headers(['x-sum', '1']))
+  first.cancel()
+  const again = reading(body.forTry())
+  t.same([again.text, again.ended, again.trailers?.get('x-sum')], ['all', 1, '1'])
+  const broken = new BodyChannel({})
+  const failing = reading(new ClientBody(broken).forTry())
+  broken.fail(new Failure('client', 'gone'))
+  t.same([failing.failed, failing.ended], [1, 0])
+  t.end()
+})
+
+t.test('the source stops when nobody wants the rest: not between tries, but after the last', (t) => {
+  let cancelled = 0
+  const make = () => new ClientBody(new BodyChannel({ onCancel: () => (cancelled += 1) }))
+  const between = make()
+  between.keep()
+  const attempt = between.forTry()
+  reading(attempt)
+  attempt.cancel()
+  t.equal(cancelled, 0)
+  between.lastTry()
+  t.equal(cancelled, 1)
+  const late = make()
+  const last = late.forTry()
+  reading(last)
+  late.lastTry()
+  t.equal(cancelled, 1)
+  last.cancel()
+  t.equal(cancelled, 2)
+  const unread = make()
+  unread.forTry()
+  unread.unwanted()
+  unread.settle()
+  t.equal(cancelled, 3)
+  t.end()
+})
