@@ -8,6 +8,8 @@ import { startHttp } from '../core/admin/server.ts'
 import { MeshError } from '../core/base/errors.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
 import { Readiness } from '../core/base/readiness.ts'
+import { HeldModel } from '../core/feed/held-model.ts'
+import { becomeMember, type Membership, stayMember } from '../core/feed/membership.ts'
 import type { WorkloadReport } from '../core/feed/messages.ts'
 import type { SocketAddress } from '../core/net/address.ts'
 import { bindMount, unmountDetach, warmThreadPool } from '../core/net/sys.ts'
@@ -16,9 +18,7 @@ import { WorkloadDirectory } from './discover/directory.ts'
 import type { Discoverer } from './discover/discoverer.ts'
 import { Reconciler } from './enroll/reconciler.ts'
 import { HandoffServer } from './handoff.ts'
-import { becomeMember, type Membership, stayMember } from './membership.ts'
 import { type AgentFacts, AgentMetrics } from './metrics.ts'
-import { Model } from './model.ts'
 import { Redirector } from './redirect/apply.ts'
 import { loadConntrack, namespaceCommands } from './redirect/command.ts'
 import { countHeldByDaemon, listUncaptured, resetConnections } from './redirect/established.ts'
@@ -73,7 +73,7 @@ class AgentRuntime {
   readonly #modelKnown = this.#readiness.task('model')
   readonly #listening = this.#readiness.task('handoff')
   readonly #metrics = new AgentMetrics()
-  readonly #model: Model
+  readonly #model: HeldModel
   readonly #discoverer: Discoverer
   readonly #handoff: HandoffServer
   readonly #reconciler: Reconciler
@@ -146,8 +146,8 @@ class AgentRuntime {
     return join(this.#config.runDir, 'agent.sock')
   }
 
-  #createModel(state: AgentState): Model {
-    return new Model({
+  #createModel(state: AgentState): HeldModel {
+    return new HeldModel({
       file: state.model,
       log: this.#log.child({ part: 'model' }),
       acknowledge: (epoch, version, refused) => this.#membership?.feed.acknowledge(epoch, version, refused),

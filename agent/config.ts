@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { type Config, optionalRow, requiredRow, row } from '../core/base/config.ts'
 import { MeshError } from '../core/base/errors.ts'
-import { durationMs, enumOf, hostPort, list, type Parser, path, string } from '../core/base/parsers.ts'
+import { durationMs, enumOf, hostPort, list, type Parser, path, someOf, string } from '../core/base/parsers.ts'
 
 const hostName: Parser<string> = {
   type: 'host name',
@@ -13,20 +13,10 @@ const hostName: Parser<string> = {
       : { ok: false, reason: 'must be a host name of lower-case letters, digits, "-" and "."' },
 }
 
-const hostPorts = list(hostPort)
-
-const someHostPorts: typeof hostPorts = {
-  type: hostPorts.type,
-  parse: (text) => {
-    const parsed = hostPorts.parse(text)
-    return parsed.ok && parsed.value.length === 0 ? { ok: false, reason: 'must name at least one host:port' } : parsed
-  },
-}
-
 export const agentRows = {
   host: requiredRow(hostName, 'name of this host, the one that its join token was made for'),
   control: requiredRow(
-    someHostPorts,
+    someOf(list(hostPort), 'host:port'),
     "the control plane's feed, usually port 15012; of several replicas some or all, separated by commas",
   ),
   stateDir: row(

@@ -62,20 +62,21 @@ function some(texts: readonly string[]): string {
 
 /** Ways that differ in their addresses only are one block with a table. */
 function blocksOf(paths: readonly ExplainedPath[]): readonly (readonly ExplainedPath[])[] {
-  const alike = ({ verdict, because, code, service, authorization }: ExplainedPath): string =>
-    JSON.stringify([verdict, because, code, service, authorization?.policies])
+  const alike = ({ verdict, because, code, service, authorization, waypoint }: ExplainedPath): string =>
+    JSON.stringify([verdict, because, code, service, authorization?.policies, waypoint?.waypoint, waypoint?.outcome])
   return [...Map.groupBy(paths, alike).values()]
 }
 
 function blockLines(paths: readonly ExplainedPath[], paint: Paint): readonly string[] {
   const [first] = paths
   if (first === undefined) return []
-  const { verdict, because, code, service, authorization } = first
+  const { verdict, because, code, service, authorization, waypoint } = first
   const shown = `${paint(tints[verdict], verdict)}${code === undefined ? '' : ` (${code})`}`
   const [only, ...others] = paths
   const isOne = only !== undefined && others.length === 0
   const leads = service !== undefined && paths.some(({ workload }) => workload !== undefined)
-  const through = !leads ? '' : `, ${isOne ? 'endpoint' : 'endpoints'} of ${service}`
+  const endpoints = !leads ? '' : `, ${isOne ? 'endpoint' : 'endpoints'} of ${service}`
+  const through = waypoint?.outcome === 'passed' ? `${endpoints}, through waypoint ${waypoint.waypoint}` : endpoints
   const policies = (authorization?.policies ?? []).flatMap((policy) => policyLines(policy, paint))
   if (!isOne) return [`  ${shown}${through}`, `      ${because}`, ...policies, ...pathTable(paths)]
   const share = only.share === 1 ? '' : `, ${percent(only.share)} of the connections`

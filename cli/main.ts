@@ -6,6 +6,7 @@ const processes: Readonly<Record<string, () => Promise<MeshProcess>>> = {
   agent: async () => (await import('./commands/agent.ts')).agentProcess,
   control: async () => (await import('./commands/control.ts')).controlProcess,
   daemon: async () => (await import('./commands/daemon.ts')).daemonProcess,
+  waypoint: async () => (await import('./commands/waypoint.ts')).waypointProcess,
 }
 
 /** Runs one command line (without node and script). @returns the exit code */

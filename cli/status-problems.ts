@@ -83,10 +83,13 @@ function ofHost(host: HostStatus, now: number): readonly StatusProblem[] {
   ]
 }
 
-function awayProblem({ host, connected, awaySince }: HostStatus, now: number): readonly StatusProblem[] {
+function awayProblem({ host, kind, connected, awaySince }: HostStatus, now: number): readonly StatusProblem[] {
   if (connected) return []
   const since = awaySince === undefined ? '' : ` for ${age(now - Date.parse(awaySince))}`
-  const advice = 'its daemon goes on with what it was told before; look at its agent'
+  const advice =
+    kind === 'waypoint'
+      ? 'where it still runs it goes on with what it was told before; look at `culvert waypoint` there'
+      : 'its daemon goes on with what it was told before; look at its agent'
   return [error(`host ${host}`, `not connected${since}: ${advice}`)]
 }
 
@@ -115,6 +118,7 @@ function workloadProblem(workload: WorkloadView): readonly StatusProblem[] {
   const about = `workload ${workload.name}.${workload.namespace}`
   const { uncapturedConnections: open } = workload
   const around = open === 0 ? '' : `${open} connections from before bypass it`
+  if (state === 'waypoint' && !workload.captured) return [warning(about, 'is a waypoint that takes no tunnels now')]
   if (state === 'pending') return [warning(about, 'is to be captured, and is not yet')]
   if (state === 'leaving') return [warning(about, 'is captured still, and should not be')]
   return around === '' ? [] : [warning(about, `${state}, but ${around}`)]

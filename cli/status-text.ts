@@ -69,20 +69,28 @@ function replicaRow({ id, api, feed, leads, build }: ReplicaStatus, paint: Paint
   return [shortId(id), api, places, build, leads ? paint('green', 'leads') : 'follows']
 }
 
-function hostHeaders({ replicas }: MeshStatus, wide: boolean): readonly string[] {
+function hostHeaders(mesh: MeshStatus, wide: boolean): readonly string[] {
+  const { replicas } = mesh
   return [
-    ...['HOST', 'WORKLOADS', 'CAPTURED', 'VERSION', 'LAG'],
+    ...['HOST', ...(showsKinds(mesh) ? ['KIND'] : []), 'WORKLOADS', 'CAPTURED', 'VERSION', 'LAG'],
     ...(replicas.length > 1 || wide ? ['REPLICA'] : []),
     ...['CERTIFICATE', ...(wide ? ['BUILD', 'LAST-REFUSAL'] : [])],
-    'AGENT',
+    showsKinds(mesh) ? 'CONNECTION' : 'AGENT',
   ]
 }
 
-function hostRow(host: HostStatus, { replicas }: MeshStatus, { wide, paint, now }: StatusView): readonly string[] {
+/** Where all hosts have agents nobody needs to be told. */
+function showsKinds({ hosts }: MeshStatus): boolean {
+  return hosts.some(({ kind }) => kind === 'waypoint')
+}
+
+function hostRow(host: HostStatus, mesh: MeshStatus, { wide, paint, now }: StatusView): readonly string[] {
+  const { replicas } = mesh
   const captured = host.workloads.filter((workload) => workload.captured).length
   const replica = host.replica === undefined ? '-' : shortId(host.replica)
   return [
-    ...[host.host, String(host.workloads.length), String(captured)],
+    ...[host.host, ...(showsKinds(mesh) ? [host.kind ?? 'agent'] : [])],
+    ...[String(host.workloads.length), host.kind === 'waypoint' ? '-' : String(captured)],
     ...[host.connected ? String(host.version) : '-', lagText(host, now)],
     ...(replicas.length > 1 || wide ? [replica] : []),
     certificateText(host, now),
@@ -119,7 +127,9 @@ function agentText({ connected, connectedSince, awaySince }: HostStatus, paint: 
 
 function workloadLine({ workloads }: StatusReport): string {
   const captured = workloads.filter((workload) => captureState(workload) === 'captured').length
-  return `${workloads.length} workloads, ${captured} of them captured; \`culvert workloads\` lists them`
+  const waypoints = workloads.filter(({ waypoint }) => waypoint).length
+  const serving = waypoints === 0 ? '' : `, ${waypoints} ${waypoints === 1 ? 'waypoint' : 'waypoints'}`
+  return `${workloads.length} workloads, ${captured} of them captured${serving}; \`culvert workloads\` lists them`
 }
 
 function shortId(id: string): string {

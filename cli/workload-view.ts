@@ -1,6 +1,7 @@
 // What the API's WorkloadEntries say about workloads, in words for people. Pure; used by `workloads` and `status`.
 import { isEnrolled } from '../core/model/enrolment.ts'
 import type { MeshObject } from '../core/model/resource.ts'
+import { gatewayName } from '../core/model/waypoint-labels.ts'
 
 export interface WorkloadView {
   readonly namespace: string
@@ -10,7 +11,10 @@ export interface WorkloadView {
   readonly addresses: readonly string[]
   /** `ambient` by label, `none` by opt-out or because nothing asks for it. */
   readonly enrolled: boolean
+  /** Of a waypoint: that it takes tunnels. */
   readonly captured: boolean
+  /** An instance of a waypoint, which nobody captures. */
+  readonly waypoint: boolean
   /** Connections from before capture that still bypass the mesh. */
   readonly uncapturedConnections: number
   readonly health: string
@@ -24,14 +28,17 @@ export function viewWorkload(entry: MeshObject, namespaces: ReadonlyMap<string, 
   const spec = (entry.spec ?? {}) as { address?: string; serviceAccount?: string; labels?: Record<string, string> }
   const listed = annotations['culvert.dev/addresses']
   const labels = { ...spec.labels, ...entry.metadata.labels }
+  const serviceAccount = spec.serviceAccount ?? 'default'
+  const waypoint = labels[gatewayName] === serviceAccount
   return {
     namespace,
     name,
     host: annotations['culvert.dev/node'] ?? '',
-    serviceAccount: spec.serviceAccount ?? 'default',
+    serviceAccount,
     addresses: listed === undefined ? [spec.address ?? ''].filter((address) => address !== '') : listed.split(','),
-    enrolled: isEnrolled(labels, namespaces.get(namespace)?.metadata.labels ?? {}),
+    enrolled: !waypoint && isEnrolled(labels, namespaces.get(namespace)?.metadata.labels ?? {}),
     captured: annotations['culvert.dev/redirection'] === 'enabled',
+    waypoint,
     uncapturedConnections: Number(annotations['culvert.dev/uncaptured-connections'] ?? 0),
     health: annotations['culvert.dev/health'] ?? 'healthy',
     labels,
@@ -39,7 +46,8 @@ export function viewWorkload(entry: MeshObject, namespaces: ReadonlyMap<string, 
 }
 
 /** One word for where a workload stands. */
-export function captureState(view: WorkloadView): 'captured' | 'pending' | 'leaving' | 'outside' {
+export function captureState(view: WorkloadView): 'captured' | 'pending' | 'leaving' | 'outside' | 'waypoint' {
+  if (view.waypoint) return 'waypoint'
   if (view.enrolled) return view.captured ? 'captured' : 'pending'
   return view.captured ? 'leaving' : 'outside'
 }

@@ -11,7 +11,6 @@ import { kindOf } from '../core/model/kinds.ts'
 import { canonicalAddress, type SocketAddress } from '../core/net/address.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
 import { ClaimIndex } from './api/claims.ts'
-import { ApiError } from './api/errors.ts'
 import { Resources } from './api/resources.ts'
 import { startApi } from './api/server.ts'
 import type { Authority } from './ca/authority.ts'
@@ -34,17 +33,20 @@ import { IssuedCertificates } from './issued.ts'
 import { apiToken, bearerAuthentication, lastApiAddress, publishApi } from './kubeconfig.ts'
 import { Acknowledged } from './publish/acknowledged.ts'
 import { DeltaLog } from './publish/delta-log.ts'
-import { EncodedDeltas } from './publish/encoded.ts'
+import { encodedViews } from './publish/encoded.ts'
+import { LayerSeven } from './publish/layer-seven.ts'
 import { MeshInventory } from './publish/mesh-inventory.ts'
 import { Publisher } from './publish/publisher.ts'
 import { ResolvedRefs } from './publish/resolved-refs.ts'
 import { StatusWriter } from './publish/status-writer.ts'
+import { WholeModel } from './publish/whole-model.ts'
 import type { FeedPlace } from './replicas/registry.ts'
 import { Replica } from './replicas/replica.ts'
 import { Reports } from './reports.ts'
 import { explainRoutes } from './routes/explain.ts'
 import { controlRoutes } from './routes.ts'
 import { openAuthority, openSecrets } from './secrets.ts'
+import { rootNamespace, seed, seededNamespaces } from './seed.ts'
 import { privateDirectory } from './state-files.ts'
 import { StoreFollower } from './store/follower.ts'
 import { openStore } from './store/open.ts'
@@ -66,11 +68,9 @@ export interface Control {
 }
 
 const serverLifetimeMs = 24 * 60 * 60 * 1000
-const rootNamespace = 'culvert-system'
 const istioRootNamespace = 'istio-system'
 /** Where nobody serves events they are only logged. */
 const eventKind = kindOf('v1', 'Event')
-const seededNamespaces = ['default', rootNamespace] as const
 
 /** Throws CONFIG_INVALID (the configuration, or files of --config) or STORE_FAILED, and then leaves nothing open. */
 export async function build(config: ControlConfig, deps: ControlDeps = {}): Promise<Control> {
@@ -117,7 +117,7 @@ async function assemble(
   const inventory = new MeshInventory({ ...settings.mesh, rootNamespaces: settings.rootNamespaces })
   const advise = inventory.advise.bind(inventory)
   const resources = new Resources({ store, allocate, claims, advise, protectedNamespaces: seededNamespaces })
-  await seedNamespaces(resources)
+  await seed(resources)
   events = new EventRecorder({ resources, kind: eventKind, instance: hostname(), log })
   opened.defer(() => events?.close())
   const collector = new GarbageCollector({ store, resources, log })
@@ -131,6 +131,7 @@ async function assemble(
   const status = new StatusWriter({
     resources,
     references: new ResolvedRefs(inventory.objects),
+    layerSeven: new LayerSeven({ inventory: inventory.objects, entries, service: deltas.service.bind(deltas) }),
     hosts: () => acknowledged.hosts,
     leads: () => replica?.leads ?? false,
     isCompiled: (kind) => rules.some((rule) => rule.kind.kind === kind),
@@ -156,11 +157,11 @@ async function assemble(
   const reports = new Reports({ resources, entries, isVirtual: (address) => vips.contains(address), log })
   const issued = new IssuedCertificates({ records: store.records, log })
   opened.defer(() => issued.close())
-  const encoded = new EncodedDeltas(deltas)
+  const encoded = encodedViews(deltas)
   const session = {
     ...{ authority, hosts, tokens, reports, deltas, encoded, publisher, log },
     feeds: () => replica?.feeds ?? [],
-    acknowledged: () => status.acknowledged(),
+    acknowledged: status.acknowledged.bind(status),
     record,
     issued: issued.note.bind(issued),
   }
@@ -174,7 +175,7 @@ async function assemble(
       awaySince: (host) => presence.awaySince(host),
     }),
     ...explainRoutes({
-      ...{ resources, deltas, ask: feed.explain.bind(feed) },
+      ...{ resources, deltas: new WholeModel(deltas), ask: feed.explain.bind(feed) },
       elsewhere: (host) => (feed.sessions.has(host) ? undefined : replica?.apiOf(host)),
     }),
   }
@@ -187,6 +188,7 @@ async function assemble(
     allocate,
     resources,
     extra: routes,
+    storeTrouble: () => replica?.storeTrouble,
     notReady: () => (deltas.version > 0 ? undefined : 'the first state is not compiled yet'),
     version: build,
     log,
@@ -281,16 +283,6 @@ function advertised({ feedAdvertise }: ControlConfig, { address, port }: SocketA
 /** Whoever compiles the same from the same store has the same epoch: another replica, or this one after a restart. */
 function epochOf({ trustDomain, rootFingerprint }: Authority, settings: CompileSettings, build: string): string {
   return digestOf({ trustDomain, rootFingerprint, settings, build, compileFormat })
-}
-
-async function seedNamespaces(resources: Resources): Promise<void> {
-  for (const name of seededNamespaces) {
-    try {
-      await resources.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
-    } catch (error: unknown) {
-      if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') throw error
-    }
-  }
 }
 
 async function openDirectory(

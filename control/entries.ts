@@ -1,11 +1,13 @@
 // The WorkloadEntries of the mesh by name, host and address, so that a host's report costs what it is about. Follows the store;
 // whoever writes an entry puts it here too, and so reads what it wrote. Used by reports.ts and routes.ts.
+import type { View } from '../core/feed/views.ts'
 import { workloadEntryKind } from '../core/model/kinds/istio.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 import { nameOf } from './compile/conditions.ts'
 import { annotation } from './compile/order.ts'
 import { names } from './compile/settings.ts'
-import { addressesOf } from './compile/workload-entry.ts'
+import { claimedGateway } from './compile/waypoints/gateway.ts'
+import { addressesOf, effectiveLabels, serviceAccountOf } from './compile/workload-entry.ts'
 import { isReported } from './placement.ts'
 import type { StoreListener } from './store/follower.ts'
 import type { StoredObject, StoreEvent } from './store/store.ts'
@@ -15,12 +17,15 @@ interface Held {
   readonly revision: number
   readonly addresses: readonly string[]
   readonly host: string
+  /** Whose instance it is, see `gatewayOf`. */
+  readonly gateway: string | undefined
 }
 
 export class EntryIndex implements StoreListener {
   readonly #held = new Map<string, Held>()
   readonly #byHost = new Map<string, Map<string, MeshObject>>()
   readonly #byAddress = new Map<string, Set<string>>()
+  readonly #byGateway = new Map<string, Map<string, MeshObject>>()
   /** Revisions of entries that were deleted here and whose deletion has not come back from the store. */
   readonly #forgotten = new Map<string, number>()
 
@@ -31,7 +36,12 @@ export class EntryIndex implements StoreListener {
 
   /** Hosts on which there are any. */
   hosts(): readonly string[] {
-    return [...this.#byHost.keys()].filter((host) => host !== '' && this.reportedBy(host).length > 0)
+    return [...this.#byHost.keys()].filter((host) => host !== '' && this.#hasReported(host))
+  }
+
+  /** Instances of the waypoint that a Gateway `namespace/name` declares. */
+  instancesOf(gateway: string): readonly MeshObject[] {
+    return [...(this.#byGateway.get(gateway)?.values() ?? [])]
   }
 
   /** All that say they are on a host. */
@@ -84,15 +94,21 @@ export class EntryIndex implements StoreListener {
     }
   }
 
+  #hasReported(host: string): boolean {
+    for (const entry of this.#byHost.get(host)?.values() ?? []) if (isReported(entry)) return true
+    return false
+  }
+
   #put(object: MeshObject, revision: number): void {
     const name = nameOf(object)
     if (revision < (this.#held.get(name)?.revision ?? 0) || revision <= (this.#forgotten.get(name) ?? -1)) return
     this.#remove(name)
     const host = annotation(object, names.node) ?? ''
     const addresses = addressesOf(object)
-    this.#held.set(name, { object, revision, addresses, host })
-    const onHost = this.#byHost.get(host) ?? new Map<string, MeshObject>()
-    this.#byHost.set(host, onHost.set(name, object))
+    const gateway = gatewayOf(object)
+    this.#held.set(name, { object, revision, addresses, host, gateway })
+    put(this.#byHost, host, name, object)
+    if (gateway !== undefined) put(this.#byGateway, gateway, name, object)
     for (const address of addresses) {
       const owners = this.#byAddress.get(address) ?? new Set<string>()
       this.#byAddress.set(address, owners.add(name))
@@ -103,15 +119,38 @@ export class EntryIndex implements StoreListener {
     const held = this.#held.get(name)
     if (held === undefined) return
     this.#held.delete(name)
-    const onHost = this.#byHost.get(held.host)
-    onHost?.delete(name)
-    if (onHost?.size === 0) this.#byHost.delete(held.host)
+    drop(this.#byHost, held.host, name)
+    if (held.gateway !== undefined) drop(this.#byGateway, held.gateway, name)
     for (const address of held.addresses) {
       const owners = this.#byAddress.get(address)
       owners?.delete(name)
       if (owners?.size === 0) this.#byAddress.delete(address)
     }
   }
+}
+
+/** `namespace/name` of the Gateway that a workload says it is an instance of, and has the identity for. */
+export function gatewayOf(object: MeshObject): string | undefined {
+  const { namespace = '' } = object.metadata
+  return claimedGateway({ namespace, serviceAccount: serviceAccountOf(object), labels: effectiveLabels(object) })
+}
+
+/** What a host is that is not connected: a waypoint where all that it reported are instances of waypoints. */
+export function viewByEntries(reported: readonly MeshObject[]): View {
+  return reported.length > 0 && reported.every((entry) => gatewayOf(entry) !== undefined) ? 'waypoint' : 'agent'
+}
+
+type Groups = Map<string, Map<string, MeshObject>>
+
+function put(groups: Groups, group: string, name: string, object: MeshObject): void {
+  const members = groups.get(group) ?? new Map<string, MeshObject>()
+  groups.set(group, members.set(name, object))
+}
+
+function drop(groups: Groups, group: string, name: string): void {
+  const members = groups.get(group)
+  members?.delete(name)
+  if (members?.size === 0) groups.delete(group)
 }
 
 function isEntry({ group, kind }: StoredObject['key']): boolean {

@@ -17,7 +17,7 @@ import type { Authority } from './ca/authority.ts'
 import { annotation } from './compile/order.ts'
 import { names } from './compile/settings.ts'
 import { addressesOf, serviceAccountOf, workloadUid } from './compile/workload-entry.ts'
-import type { EntryIndex } from './entries.ts'
+import { type EntryIndex, viewByEntries } from './entries.ts'
 import type { SessionStatus } from './feed/session.ts'
 import { checkGrant } from './grants.ts'
 import type { HostCertificate, HostRecord, Hosts } from './hosts.ts'
@@ -120,6 +120,7 @@ function hostStatus(record: HostRecord, deps: RoutesDeps): HostStatus {
   const lastRefusal = session?.lastRefusal
   return {
     host,
+    kind: session?.view ?? viewByEntries(deps.entries.reportedBy(host)),
     ...connectionStatus(host, session, deps),
     version,
     lag,

@@ -14,11 +14,12 @@ export function refusal(snapshot: Snapshot, facts: ConnectionFacts): MeshError |
   return admit(snapshot, arrivalOf(facts)).error
 }
 
-function arrivalOf({ owner, identity, source, destination }: ConnectionFacts): Arrival {
+function arrivalOf({ owner, identity, via, source, destination }: ConnectionFacts): Arrival {
   return {
     uid: owner.uid,
     workload: owner.model,
     identity,
+    via: via?.identity,
     sourceAddress: source.address,
     destinationAddress: destination.address,
     destinationPort: destination.port,

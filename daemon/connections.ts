@@ -22,6 +22,14 @@ export interface ConnectionFacts {
   readonly destination: SocketAddress
   /** The caller's verified identity; absent for plaintext. */
   readonly identity?: Identity
+  /** The waypoint that passed caller and address on. */
+  readonly via?: Peer
+}
+
+/** The other end of a tunnel. */
+export interface Peer {
+  readonly identity: Identity
+  readonly address: SocketAddress
 }
 
 type State =

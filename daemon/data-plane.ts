@@ -4,25 +4,31 @@
 import { asMeshError, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
 import type { Cell, MetricSet } from '../core/base/metrics.ts'
+import { Repeats } from '../core/base/repeats.ts'
+import { outboundLimits } from '../core/decide/outbound.ts'
+import { waypointsChanged } from '../core/decide/waypoint.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
 import { heldBudget } from '../core/hbone/h2/held-budget.ts'
 import { defaultLimits } from '../core/hbone/limits.ts'
 import { TunnelPool } from '../core/hbone/pool.ts'
 import type { TunnelKey } from '../core/hbone/types.ts'
 import type { IssuedCertificate } from '../core/identity/certificate.ts'
+import { Certificates } from '../core/identity/held-certificates.ts'
 import { formatIdentity } from '../core/identity/spiffe.ts'
 import { workloadIdentity } from '../core/model/canonical.ts'
 import { Snapshot } from '../core/model/snapshot.ts'
 import type { CompiledDelta, RefusedResource } from '../core/model/types.ts'
 import { formatSocketAddress } from '../core/net/address.ts'
 import { refusal } from './admission.ts'
-import { Certificates } from './certificates.ts'
 import { type ConnectionLimits, Connections, type Direction, mostConnections } from './connections.ts'
 import { Outliers } from './outliers.ts'
 import type { Plane } from './plane.ts'
 import type { Sockets } from './sockets.ts'
 import { Telemetry } from './telemetry/telemetry.ts'
 import { ServedWorkload, type Stoppable } from './workloads.ts'
+
+/** Peers whose claims to be a waypoint are told apart in the log. */
+const maxClaimKeys = 64
 
 export interface DataPlaneOptions {
   readonly sockets: Sockets
@@ -36,6 +42,8 @@ export interface DataPlaneOptions {
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
   readonly random?: () => number
+  /** So long a connection waits for a waypoint that is away; `outboundLimits` by default. */
+  readonly waypointPatienceMs?: number
 }
 
 /** One live connection, for people. */
@@ -46,6 +54,8 @@ export interface ConnectionView {
   readonly source: string
   readonly destination: string
   readonly identity?: string
+  /** SPIFFE URI of the waypoint that the connection came through. */
+  readonly via?: string
   readonly state: string
   readonly ageMs: number
 }
@@ -100,6 +110,11 @@ export class DataPlane {
         'direction',
         'code',
       ]),
+      ignoredClaims: metrics
+        .counter('culvert_caller_claims_ignored_total', 'Peers that named another caller and are no waypoint', [])
+        .labels([]),
+      claimLines: new Repeats({ maxKeys: maxClaimKeys }),
+      waypointPatienceMs: options.waypointPatienceMs ?? outboundLimits.waypointPatienceMs,
       random: options.random ?? Math.random,
       pool: new TunnelPool({
         dial: (key, signal) => this.#dial(key, signal),
@@ -140,7 +155,10 @@ export class DataPlane {
     const change = snapshot.lastChange
     for (const stay of this.#stays.values()) stay.refresh()
     if (change.workloads.size > 0) pool.retire((key) => !this.#current(key))
-    const local = [...this.#stays.keys()].some((uid) => change.workloads.has(uid))
+    const local = [...this.#stays].some(([uid, { model }]) => {
+      if (change.workloads.has(uid)) return true
+      return model !== undefined && waypointsChanged(snapshot, model, change.services)
+    })
     if (change.authorizations || change.settings || local) {
       void connections
         .recheck((connection) => {
@@ -251,6 +269,7 @@ export class DataPlane {
         source: formatSocketAddress(facts.source),
         destination: formatSocketAddress(facts.destination),
         ...(facts.identity === undefined ? {} : { identity: formatIdentity(facts.identity) }),
+        ...(facts.via === undefined ? {} : { via: formatIdentity(facts.via.identity) }),
         state,
         ageMs: this.#clock() - startedAt,
       })

@@ -2,9 +2,13 @@
 // stream or plain socket → copy → report. Called by the listeners of served-workload.ts.
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { backoff, sleep } from '../core/base/deadline.ts'
 import { type ErrorCode, MeshError } from '../core/base/errors.ts'
 import { outboundLimits, refuseOutbound, sourceAddressFor } from '../core/decide/outbound.ts'
 import { type RouteDecision, route } from '../core/decide/route.ts'
+import { type NamedWaypoint, waypointName } from '../core/decide/waypoint.ts'
+import { formatForwarded } from '../core/hbone/forwarded.ts'
+import { baggageOf, newTraceparent } from '../core/hbone/tunnel-headers.ts'
 import type { TunnelKey } from '../core/hbone/types.ts'
 import type { Workload } from '../core/model/types.ts'
 import { familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
@@ -14,7 +18,6 @@ import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
 import { systemCode } from './sockets.ts'
-import { baggageOf, formatForwarded, newTraceparent } from './tunnel-headers.ts'
 
 type Path = Exclude<RouteDecision, { kind: 'refuse' }>
 
@@ -46,6 +49,12 @@ const retried: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** What is missing here is missing for every endpoint, and says nothing of them. */
 const ownFailures: ReadonlySet<string> = new Set(['ENOBUFS', 'ENOMEM', 'EADDRINUSE', 'EADDRNOTAVAIL'])
 
+/** Of a waypoint: none of its instances took the connection. */
+const notThere: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CONNECT_FAILED', 'TUNNEL_HANDSHAKE', 'TUNNEL_H2'])
+
+/** Between two looks whether it is back. */
+const returning = { baseMs: 50, maxMs: 400 }
+
 const none: ReadonlySet<string> = new Set()
 
 /** Serves one accepted socket to its end. Never rejects. */
@@ -75,29 +84,56 @@ function callerOf(served: Served): Workload {
   throw new MeshError('CONNECT_FAILED', `${served.uid} is not in the mesh's model yet: is the control plane reachable?`)
 }
 
-/** Connects to where the route leads; where that fails before a byte was sent, to other endpoints of the service if any. */
+/** Nobody took the connection at a waypoint that may be coming back. */
+class Away {
+  readonly error: MeshError
+
+  constructor(error: MeshError) {
+    this.error = error
+  }
+}
+
+/**
+ * Connects to where the route leads. A waypoint without an instance that listens may be one that restarts, and nothing goes around
+ * it: its callers wait for a moment.
+ */
 async function reach(outgoing: Outgoing, connection: Connection): Promise<Duplex> {
+  const { plane } = outgoing
+  const end = performance.now() + plane.waypointPatienceMs
+  for (let attempt = 0; ; attempt += 1) {
+    const far = await reachOnce(outgoing, connection)
+    if (!(far instanceof Away)) return far
+    const left = end - performance.now()
+    if (left <= 0) throw far.error
+    await sleep(Math.min(left, backoff(attempt, returning, plane.random)), connection.signal)
+  }
+}
+
+/** Where that fails before a byte was sent, to other endpoints of the service, or instances of the waypoint, if any. */
+async function reachOnce(outgoing: Outgoing, connection: Connection): Promise<Duplex | Away> {
   const { plane, report } = outgoing
   let tried = none
   let path = decide(outgoing, tried)
   if (path.kind === 'refuse') {
     report.service = path.service
+    report.waypoint = nameOf(path.waypoint)
+    if (path.waypoint?.waypoint !== undefined) return new Away(path.error)
     throw path.error
   }
   for (;;) {
     const { service, workload } = path
-    const endpoint = service === undefined ? undefined : workload?.uid
+    const endpoint = service === undefined && waypointOn(path) === undefined ? undefined : workload?.uid
     if (endpoint !== undefined) plane.outliers.trying(endpoint)
     try {
       const far = await open(outgoing, path, tried, connection.signal)
       if (endpoint !== undefined) plane.outliers.succeeded(endpoint)
       return far
     } catch (error: unknown) {
-      if (endpoint === undefined || connection.state !== 'connecting' || !elsewhere(error)) throw error
+      if (endpoint === undefined || connection.state !== 'connecting' || !elsewhere(error)) throw told(error, path)
       plane.outliers.failed(endpoint)
       tried = new Set([...tried, endpoint])
       const other: Path | undefined = anotherEndpoint(outgoing, tried)
-      if (other === undefined) throw error
+      if (other === undefined) return ended(error, path)
       plane.otherEndpoints.add(1)
       plane.log.debug({ err: error, destination: formatSocketAddress(other.target) }, 'trying another endpoint')
       path = other
@@ -105,8 +141,32 @@ async function reach(outgoing: Outgoing, connection: Connection): Promise<Duplex
   }
 }
 
+/** No endpoint is left to try. */
+function ended(error: MeshError, path: Path): Away {
+  const failure = told(error, path)
+  if (waypointOn(path) === undefined || !notThere.has(error.code)) throw failure
+  return new Away(failure)
+}
+
+function waypointOn(path: Path): NamedWaypoint | undefined {
+  return path.kind === 'tunnel' ? path.waypoint : undefined
+}
+
+function nameOf(waypoint: NamedWaypoint | undefined): string | undefined {
+  return waypoint === undefined ? undefined : waypointName(waypoint)
+}
+
+/** Says what stands there, where a waypoint could not be reached or refused. */
+function told<E>(error: E, path: Path): E | MeshError {
+  const waypoint = waypointOn(path)
+  if (waypoint === undefined || !(error instanceof MeshError) || error.code === 'ABORTED') return error
+  const place = `waypoint ${waypointName(waypoint)}, which stands before ${formatSocketAddress(path.target)}`
+  const hint = error.code === 'TUNNEL_DENIED' ? '' : '; nothing goes around it: is its "culvert waypoint" running?'
+  return new MeshError(error.code, `${place}: ${error.message}${hint}`, { cause: error })
+}
+
 /** Whether another endpoint may do better. */
-function elsewhere(error: unknown): boolean {
+function elsewhere(error: unknown): error is MeshError {
   return error instanceof MeshError && retried.has(error.code) && !ownFailures.has(systemCode(error) ?? '')
 }
 
@@ -133,6 +193,7 @@ async function open(outgoing: Outgoing, path: Path, tried: ReadonlySet<string>, 
   const { plane, served, report } = outgoing
   report.service = path.service
   report.destination = path.workload
+  report.waypoint = nameOf(waypointOn(path))
   if (path.kind === 'plain') {
     report.address = path.target
     report.authority = undefined
@@ -144,7 +205,8 @@ async function open(outgoing: Outgoing, path: Path, tried: ReadonlySet<string>, 
   await plane.certificates.wait(key.sourceIdentity, signal)
   const authority = formatSocketAddress(path.target)
   const patience = () => {
-    const others = path.service !== undefined && anotherEndpoint(outgoing, new Set([...tried, path.workload.uid]))
+    const several = path.service !== undefined || path.waypoint !== undefined
+    const others = several && anotherEndpoint(outgoing, new Set([...tried, path.workload.uid]))
     return others ? outboundLimits.patienceMs : undefined
   }
   const request = { authority, headers: headersOf(outgoing, path), patience }

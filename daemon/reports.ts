@@ -10,6 +10,8 @@ export class Report implements Described {
   source: Workload | undefined
   destination: Workload | undefined
   service: Service | undefined
+  /** `namespace/name` of that which the connection goes, or came, through. */
+  waypoint: string | undefined
   /** What dry-run policies would have decided, where that differs. */
   dryRun: string | undefined
   /** The end of the tunnel at the one called, or the destination itself. */
@@ -40,12 +42,13 @@ export class Report implements Described {
 
   /** Made anew for each who asks: live connections are many, and nobody asks while they are. */
   describe(): ReturnType<Described['describe']> {
-    const { direction, source, identity } = this.#facts
+    const { direction, source, identity, via } = this.#facts
     return {
       reporter: direction === 'outbound' ? 'source' : 'destination',
       source: { address: source, workload: this.source, identity },
       destination: { address: this.address, hboneAddress: this.authority, workload: this.destination },
       service: this.service,
+      via: this.waypoint === undefined ? undefined : { waypoint: this.waypoint, peer: via },
       secure: this.authority !== undefined,
       dryRun: this.dryRun,
     }

@@ -16,7 +16,7 @@ export class WorkerMetrics {
     const last = this.#living.get(worker)
     if (last === undefined) return
     this.#living.delete(worker)
-    const counters = last.families.filter(({ type }) => type === 'counter')
+    const counters = last.families.filter(({ type }) => type !== 'gauge')
     this.#ended = mergeSnapshots([this.#ended, { families: counters }])
   }
 

@@ -10,6 +10,7 @@ import type { Field, FieldUse } from '../core/model/fields/field.ts'
 import type { Kind } from '../core/model/kinds/kind.ts'
 import { formatApiVersion, kinds } from '../core/model/kinds.ts'
 import { daemonRows } from '../daemon/config.ts'
+import { waypointRows } from '../waypoint/config.ts'
 
 /** Text by file name below docs/. */
 export function generatedPages(): Readonly<Record<string, string>> {
@@ -84,6 +85,7 @@ const processes: readonly (readonly [string, Rows])[] = [
   ['control', controlRows],
   ['agent', agentRows],
   ['daemon', daemonRows],
+  ['waypoint', waypointRows],
 ]
 
 function configPage(): string {

@@ -1,6 +1,7 @@
 // The lab's address plan: pure functions from a topology to names, addresses and links. Every lab uses the same addresses,
 // since all of it lives inside network namespaces of its own.
 import type { Topology, TopologyWorkload } from './topology.ts'
+import { instanceNames, type TopologyWaypoint } from './topology-waypoints.ts'
 
 export interface HostPlan {
   readonly name: string
@@ -14,7 +15,8 @@ export interface HostPlan {
   readonly wirePort: string
 }
 
-export interface WorkloadPlan {
+/** What has a network namespace and an address of its own behind a host. */
+export interface PlacePlan {
   readonly name: string
   readonly namespace: string
   readonly host: string
@@ -22,7 +24,16 @@ export interface WorkloadPlan {
   readonly addresses: readonly [string, string]
   /** Its link's end in the host's namespace; the other end is `eth0` in its own. */
   readonly hostLink: string
+}
+
+export interface WorkloadPlan extends PlacePlan {
   readonly spec: TopologyWorkload
+}
+
+/** One replica of a waypoint; `name` is that of the replica. */
+export interface WaypointPlan extends PlacePlan {
+  /** Name of the Gateway. */
+  readonly gateway: string
 }
 
 export interface LabPlan {
@@ -30,6 +41,7 @@ export interface LabPlan {
   readonly wire: { readonly netns: string; readonly bridge: string; readonly addresses: readonly [string, string] }
   readonly hosts: readonly HostPlan[]
   readonly workloads: readonly WorkloadPlan[]
+  readonly waypoints: readonly WaypointPlan[]
 }
 
 /** Lab names are one word, so that no lab's prefix is the beginning of another's. */
@@ -45,17 +57,27 @@ export function planLab(name: string, topology: Topology): LabPlan {
   const prefix = netnsPrefix(name)
   const hosts = topology.hosts.map((host, index) => planHost(prefix, host, index + 1))
   const counts = new Map<string, number>()
-  const workloads = topology.workloads.map((spec) => {
-    const position = (counts.get(spec.host) ?? 0) + 1
-    counts.set(spec.host, position)
-    return planWorkload(prefix, spec, topology.hosts.indexOf(spec.host) + 1, position)
-  })
+  const place = (named: { readonly name: string; readonly namespace: string; readonly host: string }): PlacePlan => {
+    const position = (counts.get(named.host) ?? 0) + 1
+    counts.set(named.host, position)
+    return planPlace(prefix, named, topology.hosts.indexOf(named.host) + 1, position)
+  }
+  const workloads = topology.workloads.map((spec) => ({ ...place(spec), spec }))
+  const instances = (waypoint: TopologyWaypoint): WaypointPlan[] =>
+    instanceNames(waypoint).map((name) => ({ ...place({ ...waypoint, name }), gateway: waypoint.name }))
+  const waypoints = (topology.waypoints ?? []).flatMap(instances)
   return {
     name,
     wire: { netns: `${prefix}wire`, bridge: 'br0', addresses: ['10.88.0.254', 'fd88::fe'] },
     hosts,
     workloads,
+    waypoints,
   }
+}
+
+/** Everything that stands behind a host. */
+export function placesOf(plan: LabPlan): readonly PlacePlan[] {
+  return [...plan.workloads, ...plan.waypoints]
 }
 
 function planHost(prefix: string, name: string, number: number): HostPlan {
@@ -69,16 +91,20 @@ function planHost(prefix: string, name: string, number: number): HostPlan {
   }
 }
 
-function planWorkload(prefix: string, spec: TopologyWorkload, host: number, position: number): WorkloadPlan {
+function planPlace(
+  prefix: string,
+  { name, namespace, host: hostName }: { readonly name: string; readonly namespace: string; readonly host: string },
+  host: number,
+  position: number,
+): PlacePlan {
   return {
-    name: spec.name,
-    namespace: spec.namespace,
-    host: spec.host,
+    name,
+    namespace,
+    host: hostName,
     // A dot cannot be in a host's name: no host and workload can share a namespace name.
-    netns: `${prefix}${spec.name}.${spec.namespace}`,
+    netns: `${prefix}${name}.${namespace}`,
     addresses: [`10.88.${host}.${position}`, `fd88:0:0:${host.toString(16)}::${position.toString(16)}`],
     hostLink: `w${position}`,
-    spec,
   }
 }
 
@@ -90,7 +116,7 @@ export interface NetworkStep {
 
 /** The links, addresses and routes of a lab. Links are made inside the lab's namespaces, never in the machine's own. */
 export function networkSteps(plan: LabPlan): readonly NetworkStep[] {
-  return [wireStep(plan), ...plan.hosts.map((host) => hostStep(plan, host)), ...plan.workloads.map(workloadStep)]
+  return [wireStep(plan), ...plan.hosts.map((host) => hostStep(plan, host)), ...placesOf(plan).map(placeStep)]
 }
 
 function wireStep(plan: LabPlan): NetworkStep {
@@ -129,28 +155,30 @@ function hostStep(plan: LabPlan, host: HostPlan): NetworkStep {
         `route add ${other.ranges[0]} via ${other.addresses[0]}`,
         `route add ${other.ranges[1]} via ${other.addresses[1]}`,
       ]),
-      ...plan.workloads.filter((workload) => workload.host === host.name).flatMap(hostLinkCommands),
+      ...placesOf(plan)
+        .filter((place) => place.host === host.name)
+        .flatMap(hostLinkCommands),
     ],
   }
 }
 
-function hostLinkCommands(workload: WorkloadPlan): string[] {
-  const [ipv4, ipv6] = workload.addresses
+function hostLinkCommands(place: PlacePlan): string[] {
+  const [ipv4, ipv6] = place.addresses
   return [
-    `link add ${workload.hostLink} type veth peer name eth0 netns ${workload.netns}`,
-    `link set ${workload.hostLink} up`,
+    `link add ${place.hostLink} type veth peer name eth0 netns ${place.netns}`,
+    `link set ${place.hostLink} up`,
     // IPv6 answers neighbour discovery only for addresses of the link itself; IPv4 answers for any address of the host.
-    `addr add fe80::1/64 dev ${workload.hostLink} nodad`,
-    `addr add 169.254.88.1/32 dev ${workload.hostLink} scope link`,
-    `route add ${ipv4}/32 dev ${workload.hostLink}`,
-    `route add ${ipv6}/128 dev ${workload.hostLink}`,
+    `addr add fe80::1/64 dev ${place.hostLink} nodad`,
+    `addr add 169.254.88.1/32 dev ${place.hostLink} scope link`,
+    `route add ${ipv4}/32 dev ${place.hostLink}`,
+    `route add ${ipv6}/128 dev ${place.hostLink}`,
   ]
 }
 
-function workloadStep(workload: WorkloadPlan): NetworkStep {
-  const [ipv4, ipv6] = workload.addresses
+function placeStep(place: PlacePlan): NetworkStep {
+  const [ipv4, ipv6] = place.addresses
   return {
-    netns: workload.netns,
+    netns: place.netns,
     commands: [
       'link set lo up',
       'link set eth0 up',

@@ -30,6 +30,7 @@ import {
 } from './state.ts'
 import type { Topology } from './topology.ts'
 import { allUnits, hostFolders, resolverFile, type UnitSettings, workloadKey, workloadUnits } from './units.ts'
+import { missingGateways, waypointFolders } from './waypoints.ts'
 import { writeWorkloadFile } from './workload-file.ts'
 
 export interface UpOptions extends LabSelector {
@@ -102,7 +103,7 @@ async function build(lab: Lab, options: UpOptions, objects: readonly MeshObject[
   const progress = options.progress ?? ((): void => {})
   const timing = { progress, ...(options.signal === undefined ? {} : { signal: options.signal }) }
   await writeState(lab, processes)
-  progress(`building ${plan.hosts.length} hosts and ${plan.workloads.length} workloads as network namespaces`)
+  progress(`building ${described(plan)} as network namespaces`)
   await createNetwork(plan, options.signal)
   if (processes === 'none') return
   const units = chooseUnits(lab, options, processes)
@@ -115,7 +116,11 @@ async function build(lab: Lab, options: UpOptions, objects: readonly MeshObject[
     await waitReady(paths, [controlPart(lab)], timeoutMs, timing)
     const client = labClient(lab)
     try {
-      await applyResources(client, [...missingNamespaces(plan, objects), ...objects], progress)
+      await applyResources(
+        client,
+        [...missingNamespaces(plan, objects), ...objects, ...missingGateways(plan, objects)],
+        progress,
+      )
       await createTokens(client, plan, paths)
       const left = (): number => end - performance.now()
       await waitReady(paths, [...echoParts(lab), ...meshParts(client, plan)], left(), timing)
@@ -136,11 +141,18 @@ async function writeState(lab: Lab, processes: LabRecord['processes']): Promise<
     const folders = hostFolders(paths, host.name)
     makeFolders(folders.agent, folders.daemon, folders.workloads, folders.run)
   }
+  for (const waypoint of plan.waypoints) makeFolders(waypointFolders(paths, waypoint).state)
   for (const workload of plan.workloads) {
     const host = plan.hosts.find((candidate) => candidate.name === workload.host)!
     await writeResolver(resolverFile(paths, workload), workload.namespace, host.addresses[0])
     writeWorkloadFile(hostFolders(paths, host.name).workloads, workload, host)
   }
+}
+
+/** `2 hosts, 3 workloads`. */
+export function described({ hosts, workloads, waypoints }: LabPlan): string {
+  const tail = waypoints.length === 0 ? '' : `, ${waypoints.length} waypoints`
+  return `${hosts.length} hosts, ${workloads.length} workloads${tail}`
 }
 
 function chooseUnits(lab: Lab, options: UpOptions, processes: 'all' | 'workloads'): readonly Unit[] {

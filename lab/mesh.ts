@@ -10,11 +10,12 @@ import { isEnrolled } from '../core/model/enrolment.ts'
 import { namespaceKind } from '../core/model/kinds/core.ts'
 import { workloadEntryKind } from '../core/model/kinds/istio.ts'
 import type { MeshObject } from '../core/model/resource.ts'
-import type { LabPlan, WorkloadPlan } from './addressing.ts'
+import { type LabPlan, placesOf, type WorkloadPlan } from './addressing.ts'
 import { getInside } from './probe.ts'
 import type { ReadyPart } from './ready.ts'
 import type { LabPaths } from './state.ts'
 import { hostFolders, workloadKey } from './units.ts'
+import { createWaypointTokens, waypointHost, waypointProblem, waypointUnitName } from './waypoints.ts'
 
 /** Where control writes the administrator's kubeconfig. */
 export function kubeconfigOf(paths: LabPaths): string {
@@ -37,12 +38,13 @@ export async function createTokens(client: ApiClient, plan: LabPlan, paths: LabP
     })
     writeFileSync(hostFolders(paths, host.name).token, `${token}\n`, { mode: 0o600 })
   }
+  await createWaypointTokens(client, plan, paths)
 }
 
 /** Namespace objects for the topology's workloads that the resources do not define: without the enrolment label. */
 export function missingNamespaces(plan: LabPlan, objects: readonly MeshObject[]): readonly MeshObject[] {
   const defined = new Set(objects.filter((object) => object.kind === 'Namespace').map((object) => object.metadata.name))
-  const needed = new Set(plan.workloads.map((workload) => workload.namespace))
+  const needed = new Set(placesOf(plan).map(({ namespace }) => namespace))
   return [...needed]
     .filter((name) => !defined.has(name))
     .map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }))
@@ -79,9 +81,21 @@ export function meshParts(client: ApiClient, plan: LabPlan): readonly ReadyPart[
     unit: `agent@${host.name}`,
     check: async () => hostProblem((await look()).hosts.get(host.name)),
   }))
+  const waypoints = plan.waypoints.map((waypoint) => ({
+    name: `waypoint ${waypointHost(waypoint)}`,
+    unit: waypointUnitName(waypoint),
+    check: async () => {
+      const { hosts, entries } = await look()
+      const host = hostProblem(hosts.get(waypointHost(waypoint)))
+      if (host !== undefined) return host
+      if (!isOpen(entries.get(workloadKey(waypoint)))) return 'it does not take tunnels yet'
+      return await waypointProblem(waypoint, client)
+    },
+  }))
   return [
     ...daemons,
     ...agents,
+    ...waypoints,
     ...plan.workloads.map((workload) => ({
       name: `workload ${workloadKey(workload)}`,
       unit: `agent@${workload.host}`,
@@ -158,7 +172,11 @@ export function wantsCapture(workload: WorkloadPlan, view: MeshView): boolean {
 }
 
 export function isCaptured(workload: WorkloadPlan, view: MeshView): boolean {
-  const entry = view.entries.get(workloadKey(workload))
+  return isOpen(view.entries.get(workloadKey(workload)))
+}
+
+/** Whether peers may use the tunnel to a workload. */
+function isOpen(entry: MeshObject | undefined): boolean {
   return entry?.metadata.annotations?.['culvert.dev/redirection'] === 'enabled'
 }
 

@@ -1,7 +1,7 @@
 // Builds and removes the namespaces and links of a lab. Nothing is made in the machine's own namespace.
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { rmdir, writeFile } from 'node:fs/promises'
-import { type LabPlan, netnsPrefix, networkSteps } from './addressing.ts'
+import { type LabPlan, netnsPrefix, networkSteps, placesOf } from './addressing.ts'
 import { runCommand, tryCommand } from './command.ts'
 
 export const netnsFolder = '/run/netns'
@@ -47,7 +47,7 @@ export async function listNamespaces(lab: string): Promise<readonly string[]> {
 /** Creates every namespace, link, address and route of the plan. Throws LAB_FAILED; the caller then removes the lab. */
 export async function createNetwork(plan: LabPlan, signal?: AbortSignal): Promise<void> {
   const abort = signal === undefined ? {} : { signal }
-  const names = [plan.wire.netns, ...plan.hosts.map((h) => h.netns), ...plan.workloads.map((w) => w.netns)]
+  const names = [plan.wire.netns, ...plan.hosts.map((h) => h.netns), ...placesOf(plan).map((place) => place.netns)]
   noteNetnsFolder()
   await runCommand('ip', ['-batch', '-'], { input: names.map((name) => `netns add ${name}\n`).join(''), ...abort })
   const routers = new Set(plan.hosts.map((host) => host.netns))

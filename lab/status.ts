@@ -5,6 +5,7 @@ import { kubeconfigOf } from './mesh.ts'
 import { isRunning, type ProcessRecord } from './processes.ts'
 import { type LabSelector, labPaths, readLab, readSupervisor, type UnitState } from './state.ts'
 import { workloadKey } from './units.ts'
+import { waypointUnitName } from './waypoints.ts'
 
 export interface HostStatus {
   readonly name: string
@@ -23,11 +24,25 @@ export interface WorkloadStatus {
   readonly pid?: number
 }
 
+/** One replica of a waypoint. */
+export interface WaypointStatus {
+  readonly name: string
+  readonly namespace: string
+  /** Name of its Gateway. */
+  readonly gateway: string
+  readonly host: string
+  readonly netns: string
+  readonly addresses: readonly string[]
+  /** Running processes by role: `waypoint`. */
+  readonly pids: Readonly<Record<string, number>>
+}
+
 export interface LabStatus {
   readonly name: string
   readonly stateDir: string
   readonly hosts: readonly HostStatus[]
   readonly workloads: readonly WorkloadStatus[]
+  readonly waypoints: readonly WaypointStatus[]
   readonly wire: { readonly netns: string; readonly bridge: string; readonly addresses: readonly string[] }
   readonly control: { readonly api: string; readonly kubeconfig: string; readonly pid?: number }
   readonly supervisor: { readonly pid?: number }
@@ -64,6 +79,15 @@ export function labStatus(selector: LabSelector): LabStatus {
       netns: workload.netns,
       addresses: workload.addresses,
       ...named('pid', units[workloadKey(workload)]),
+    })),
+    waypoints: plan.waypoints.map(({ name, namespace, gateway, host, netns, addresses }) => ({
+      name,
+      namespace,
+      gateway,
+      host,
+      netns,
+      addresses,
+      pids: named('waypoint', units[waypointUnitName({ name, namespace })]),
     })),
     wire: plan.wire,
     control: { api: serverOf(kubeconfig), kubeconfig, ...named('pid', units['control']) },

@@ -1,7 +1,9 @@
 // The lab's topology file: which hosts and workloads to build. Parsed once at the edge by lab.ts and the CLI; every problem
 // names file, line and column, and all of them are reported together.
-import { isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml'
+import { isScalar, parseDocument, type YAMLMap } from 'yaml'
 import { MeshError } from '../core/base/errors.ts'
+import { fieldOf, Reader, type TopologyProblem } from './topology-reader.ts'
+import { readWaypoints, type TopologyWaypoint } from './topology-waypoints.ts'
 
 /** What runs inside a workload: the built-in echo server, a shell command, or nothing (a place to `lab exec` into). */
 export type WorkloadProcess =
@@ -25,26 +27,13 @@ export interface TopologyWorkload {
 export interface Topology {
   readonly hosts: readonly string[]
   readonly workloads: readonly TopologyWorkload[]
-}
-
-/** `file:line:column: path: message` of one mistake in a topology file. */
-export interface TopologyProblem {
-  readonly line: number
-  readonly column: number
-  readonly path: string
-  readonly message: string
+  readonly waypoints?: readonly TopologyWaypoint[]
 }
 
 const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 /** Host names become part of namespace names: short, and `wire` is taken. */
 const hostPattern = /^[a-z][a-z0-9-]{0,30}$/
 const labelValuePattern = /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/
-const later: Readonly<Record<string, string>> = {
-  cgroup: 'host capture by cgroup is not built yet; give the workload a network namespace of its own',
-  user: 'host capture by user is not built yet; give the workload a network namespace of its own',
-  waypoints: 'waypoints are not built yet',
-}
-
 /** Parses a topology. Throws CONFIG_INVALID with one line per problem. */
 export function parseTopology(text: string, file: string): Topology {
   const { topology, problems } = readTopology(text)
@@ -72,13 +61,15 @@ export function readTopology(text: string): { topology: Topology; problems: read
   const root = reader.map(
     document.contents,
     '',
-    ['hosts', 'workloads'],
-    'a topology is a map with `hosts` and `workloads`',
+    ['hosts', 'workloads', 'waypoints'],
+    'a topology is a map with `hosts`, `workloads` and `waypoints`',
   )
   if (root === undefined) return { topology: { hosts: [], workloads: [] }, problems: reader.problems }
   const hosts = readHosts(reader, root)
   const workloads = readWorkloads(reader, root, hosts)
-  return { topology: { hosts, workloads }, problems: reader.problems }
+  const taken = new Set(workloads.map(({ name, namespace }) => `${name}.${namespace}`))
+  const waypoints = readWaypoints(reader, root, hosts, taken)
+  return { topology: { hosts, workloads, ...(waypoints.length === 0 ? {} : { waypoints }) }, problems: reader.problems }
 }
 
 function readHosts(reader: Reader, root: YAMLMap): readonly string[] {
@@ -202,85 +193,4 @@ function readProcess(reader: Reader, map: YAMLMap, path: string): WorkloadProces
   if (run === undefined) return { kind: 'idle' }
   const command = reader.text(run, `${path}.run`, /\S/, 'a command for /bin/sh')
   return command === undefined ? { kind: 'idle' } : { kind: 'command', command }
-}
-
-function fieldOf(map: YAMLMap, key: string): Node | undefined {
-  const value = map.get(key, true) as Node | null | undefined
-  return value ?? undefined
-}
-
-/** Reads YAML nodes and remembers what was wrong where. */
-class Reader {
-  readonly lines = new LineCounter()
-  readonly problems: TopologyProblem[] = []
-
-  problemAt(offset: number, path: string, message: string): void {
-    const { line, col } = this.lines.linePos(offset)
-    this.problems.push({ line, column: col, path, message })
-  }
-
-  problem(node: unknown, path: string, message: string): void {
-    const range = (node as { range?: readonly [number, number, number] | null } | null)?.range
-    this.problemAt(range?.[0] ?? 0, path, message)
-  }
-
-  map(node: unknown, path: string, fields: readonly string[], expectation: string): YAMLMap | undefined {
-    if (!isMap(node)) {
-      this.problem(node, path, expectation)
-      return undefined
-    }
-    for (const pair of node.items) this.#known(pair as Pair<Node>, path, fields)
-    return node as YAMLMap
-  }
-
-  #known(pair: Pair<Node>, path: string, fields: readonly string[]): void {
-    const key = isScalar(pair.key) ? String(pair.key.value) : '?'
-    if (fields.includes(key)) return
-    const at = path === '' ? key : `${path}.${key}`
-    const near = fields.find((field) => field.startsWith(key) || key.startsWith(field))
-    const hint = near === undefined ? `known: ${fields.join(', ') || 'none'}` : `did you mean "${near}"?`
-    this.problem(pair.key, at, later[key] ?? `unknown field; ${hint}`)
-  }
-
-  list(map: YAMLMap, key: string, path: string, required: boolean): readonly Node[] {
-    const at = path === '' ? key : `${path}.${key}`
-    const node = fieldOf(map, key)
-    if (node === undefined && !required) return []
-    if (isSeq(node) && (node.items.length > 0 || !required)) return node.items as Node[]
-    this.problem(node ?? map, at, 'expected a list that is not empty')
-    return []
-  }
-
-  entries(map: YAMLMap, key: string, path: string): readonly (readonly [string, Node])[] {
-    const node = fieldOf(map, key)
-    if (node === undefined) return []
-    if (!isMap(node)) {
-      this.problem(node, `${path}.${key}`, 'expected a map')
-      return []
-    }
-    return node.items.map((pair) => [isScalar(pair.key) ? String(pair.key.value) : '?', pair.value as Node] as const)
-  }
-
-  text(node: unknown, path: string, pattern: RegExp, expectation: string): string | undefined {
-    const value = isScalar(node) ? node.value : undefined
-    if (typeof value === 'string' && pattern.test(value)) return value
-    const found = isScalar(node) ? `; found ${JSON.stringify(value)}` : ''
-    const hint = typeof value === 'number' || typeof value === 'boolean' ? ' (write it in quotes)' : ''
-    this.problem(node, path, `expected ${expectation}${found}${hint}`)
-    return undefined
-  }
-
-  field(
-    map: YAMLMap,
-    path: string,
-    key: string,
-    pattern: RegExp,
-    expectation: string,
-    fallback?: string,
-  ): string | undefined {
-    const node = fieldOf(map, key)
-    if (node !== undefined) return this.text(node, `${path}.${key}`, pattern, expectation)
-    if (fallback === undefined) this.problem(map, `${path}.${key}`, 'is required')
-    return fallback
-  }
 }

@@ -4,10 +4,11 @@ import { shipped } from '../cli/build.ts'
 import type { HostPlan, LabPlan, WorkloadPlan } from './addressing.ts'
 import { insideNamespace, insideWorkload, netnsPath } from './network.ts'
 import type { LabPaths, Unit } from './state.ts'
+import { waypointUnit } from './waypoints.ts'
 
 export interface UnitSettings {
   readonly leafLifetime?: string
-  /** Of the daemons. */
+  /** Of the daemons and waypoints. */
   readonly drainTimeout?: string
   readonly logLevel?: string
   /** More environment for single processes, by unit name (`daemon@h1`): what a drop-in of systemd would set. */
@@ -60,7 +61,14 @@ export function allUnits(plan: LabPlan, paths: LabPaths, settings: UnitSettings)
     daemonUnit(host, paths, settings),
     agentUnit(plan, host, paths, settings),
   ])
-  const units = [controlUnit(plan, paths, settings), ...hosts, ...workloadUnits(plan, paths)]
+  const waypoints = plan.waypoints.map((waypoint) => ({
+    ...waypointUnit(waypoint, paths, node('cli/main.ts'), {
+      feed: feedAddress(plan),
+      drainTimeout: settings.drainTimeout,
+    }),
+    environment: logEnvironment(settings),
+  }))
+  const units = [controlUnit(plan, paths, settings), ...hosts, ...waypoints, ...workloadUnits(plan, paths)]
   return units.map((unit) => ({ ...unit, environment: { ...unit.environment, ...settings.environment?.[unit.name] } }))
 }
 

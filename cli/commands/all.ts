@@ -27,6 +27,7 @@ import { labelCommand } from './label.ts'
 import { statusCommand } from './status.ts'
 import { tokenCommand } from './token.ts'
 import { versionCommand } from './version.ts'
+import { waypointProcess } from './waypoint.ts'
 import { workloadsCommand } from './workloads.ts'
 
 export const commands = [
@@ -45,6 +46,7 @@ export const commands = [
   controlProcess.command,
   agentProcess.command,
   daemonProcess.command,
+  waypointProcess.command,
   kubeconfigCommand,
   contextCommand,
   labCommand,

@@ -41,8 +41,8 @@ export const joinCommand: CommandModule<object, Arguments> = {
 async function join(argv: Arguments): Promise<void> {
   const { readFileSync } = await import('node:fs')
   const { agentRows } = await import('../../agent/config.ts')
-  const { HostCertificate } = await import('../../agent/credentials.ts')
-  const { joinMesh } = await import('../../agent/join.ts')
+  const { HostCertificate } = await import('../../core/feed/host-certificate.ts')
+  const { joinMesh } = await import('../../core/feed/join.ts')
   if (argv.token === undefined && argv.tokenFile === undefined) throw new UsageError('give --token-file or --token')
   const { host, control, stateDir } = agentRows
   const config = parseConfig({ host, control, stateDir }, { flags: { ...argv } })

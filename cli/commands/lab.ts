@@ -53,9 +53,9 @@ const up: CommandModule<object, UpArguments> = {
       .option('drain-timeout', {
         type: 'string',
         requiresArg: true,
-        describe: 'how long daemons that end let connections go on, such as 10s, or unlimited',
+        describe: 'how long daemons and waypoints that end let connections go on, such as 10s, or unlimited',
       })
-      .option('log-level', { type: 'string', requiresArg: true, describe: 'of control, agents and daemons' })
+      .option('log-level', { type: 'string', requiresArg: true, describe: 'of control, agents, daemons and waypoints' })
       .option('timeout', {
         type: 'number',
         default: 60,
@@ -65,7 +65,7 @@ const up: CommandModule<object, UpArguments> = {
       .option('keep', { type: 'boolean', default: false, describe: 'leave what was built when a step fails' })
       .example('$0 lab up -f topology.yaml -f resources/', 'a lab with resources') as never,
   handler: async (argv) => {
-    const { upLab } = await import('../../lab/lab.ts')
+    const { described, upLab } = await import('../../lab/lab.ts')
     const { parseTopology } = await import('../../lab/topology.ts')
     const [topologyFile = '', ...resources] = argv.filename
     const topology = parseTopology(readText(topologyFile), topologyFile)
@@ -86,7 +86,7 @@ const up: CommandModule<object, UpArguments> = {
     })
     const { plan } = lab
     const seconds = ((performance.now() - begin) / 1_000).toFixed(1)
-    print(`lab "${argv.name}" is up: ${plan.hosts.length} hosts, ${plan.workloads.length} workloads, ${seconds} s`)
+    print(`lab "${argv.name}" is up: ${described(plan)}, ${seconds} s`)
     const name = argv.name === 'lab' ? '' : ` --name ${argv.name}`
     const { kubeconfigOf } = await import('../../lab/mesh.ts')
     const { pathHint } = await import('../../lab/path-hint.ts')
@@ -221,7 +221,16 @@ const status: CommandModule<object, StatusArguments> = {
       workload.addresses.join(','),
       workload.pid === undefined ? '-' : String(workload.pid),
     ])
-    print(table(['WORKLOAD', 'HOST', 'NETNS', 'ADDRESSES', 'PID'], workloads))
+    const waypoints = lab.waypoints.map((waypoint) => [
+      `${waypoint.name}.${waypoint.namespace}`,
+      waypoint.host,
+      waypoint.netns,
+      waypoint.addresses.join(','),
+      pid(waypoint.pids['waypoint']),
+    ])
+    const columns = ['HOST', 'NETNS', 'ADDRESSES', 'PID']
+    if (waypoints.length > 0) print(`${table(['WAYPOINT', ...columns], waypoints)}\n`)
+    print(table(['WORKLOAD', ...columns], workloads))
   },
 }
 
@@ -243,7 +252,7 @@ function unitCommand(
         .positional('process', {
           type: 'string',
           demandOption: true,
-          describe: 'control, agent@HOST, daemon@HOST or WORKLOAD.NAMESPACE',
+          describe: 'control, agent@HOST, daemon@HOST, waypoint@NAME.NAMESPACE or WORKLOAD.NAMESPACE',
         })
         .example(`$0 lab ${command} ${example[0]}`, example[1]) as never,
     handler: async (argv) => print(await work(selectorOf(argv), argv.process)),

@@ -1,4 +1,4 @@
-// What `control`, `agent` and `daemon` share: flags from the process's configuration rows, and the life of a process from
+// What `control`, `agent`, `daemon` and `waypoint` share: flags from the process's configuration rows, and the life of a process from
 // build() to the signal that ends it. What is loaded here stays in memory for as long as the process lives.
 
 import { readFileSync } from 'node:fs'

@@ -7,7 +7,8 @@ import { createToken } from '../tokens.ts'
 
 interface Arguments extends ApiArguments {
   readonly host: string
-  readonly identity: readonly string[]
+  readonly identity?: readonly string[] | undefined
+  readonly waypoint?: readonly string[] | undefined
   readonly ttl: string
   readonly cidr?: readonly string[] | undefined
   readonly output?: 'json' | 'yaml' | undefined
@@ -29,9 +30,14 @@ const create: CommandModule<object, Arguments> = {
       .option('identity', {
         type: 'string',
         array: true,
-        demandOption: 'say what the host may run with --identity NAMESPACE/SERVICE-ACCOUNT',
         requiresArg: true,
         describe: 'NAMESPACE/SERVICE-ACCOUNT or NAMESPACE/*; repeated or separated by commas',
+      })
+      .option('waypoint', {
+        type: 'string',
+        array: true,
+        requiresArg: true,
+        describe: 'NAMESPACE/GATEWAY: the host is an instance of that waypoint',
       })
       .option('ttl', { type: 'string', default: '1h', requiresArg: true, describe: 'how long the token is valid' })
       .option('cidr', {
@@ -41,15 +47,11 @@ const create: CommandModule<object, Arguments> = {
         describe: 'addresses that its workloads may have; without it, any that nobody else has',
       })
       .option('output', { alias: 'o', choices: ['json', 'yaml'] as const, describe: 'form of the output' })
-      .example(
-        '$0 token create --host h2 --identity shop/orders,shop/frontend',
-        'for a host that runs two services',
-      ) as never,
+      .example('$0 token create --host h2 --identity shop/orders,shop/frontend', 'for a host that runs two services')
+      .example('$0 token create --host wp-1 --waypoint shop/wp', 'for an instance of a waypoint') as never,
   handler: (argv) =>
     withClient(argv, async (client) => {
-      const identities = argv.identity.flatMap((text) => text.split(',')).filter((text) => text !== '')
-      const wrong = identities.find((identity) => !identityPattern.test(identity))
-      if (wrong !== undefined) throw new UsageError(`"${wrong}" is not NAMESPACE/SERVICE-ACCOUNT or NAMESPACE/*`)
+      const identities = identitiesOf(argv)
       const ttl = durationMs.parse(argv.ttl)
       if (!ttl.ok) throw new UsageError(`--ttl: ${ttl.reason}`)
       const cidrs = (argv.cidr ?? []).flatMap((text) => text.split(','))
@@ -62,11 +64,29 @@ const create: CommandModule<object, Arguments> = {
       if (argv.output === 'yaml') print(stringify(created))
       else print(argv.output === 'json' ? JSON.stringify(created, null, 2) : created.token)
       if (argv.output === undefined && process.stdout.isTTY) {
-        complain(
-          `valid once, until ${created.expires}; on ${argv.host}: culvert join --token … or culvert agent --token …`,
-        )
+        const start =
+          argv.waypoint === undefined
+            ? 'culvert join --token … or culvert agent --token …'
+            : 'culvert waypoint --token …'
+        complain(`valid once, until ${created.expires}; on ${argv.host}: ${start}`)
       }
     }),
+}
+
+/** The identity of a waypoint is the service account that has the name of its Gateway. Throws UsageError. */
+function identitiesOf({ identity = [], waypoint = [] }: Arguments): readonly string[] {
+  const listed = (texts: readonly string[]) => texts.flatMap((text) => text.split(',')).filter((text) => text !== '')
+  const [identities, waypoints] = [listed(identity), listed(waypoint)]
+  if (identities.length + waypoints.length === 0) {
+    throw new UsageError(
+      'say what the host may run with --identity NAMESPACE/SERVICE-ACCOUNT or --waypoint NAMESPACE/GATEWAY',
+    )
+  }
+  const wrong = identities.find((text) => !identityPattern.test(text))
+  if (wrong !== undefined) throw new UsageError(`"${wrong}" is not NAMESPACE/SERVICE-ACCOUNT or NAMESPACE/*`)
+  const wide = waypoints.find((text) => !identityPattern.test(text) || text.endsWith('/*'))
+  if (wide !== undefined) throw new UsageError(`"${wide}" is not NAMESPACE/GATEWAY`)
+  return [...new Set([...identities, ...waypoints])]
 }
 
 export const tokenCommand: CommandModule = {

@@ -78,7 +78,7 @@ function selectorOf(text: string): (entry: MeshObject) => boolean {
 export function workloadTable(views: readonly WorkloadView[], wide = false): string {
   const colour = paint()
   // The coloured column is the last one: escape codes would count as width.
-  const tint = { captured: 'green', pending: 'yellow', leaving: 'yellow', outside: 'dim' } as const
+  const tint = { captured: 'green', pending: 'yellow', leaving: 'yellow', outside: 'dim', waypoint: 'green' } as const
   const rows = views.map((view) => [
     view.namespace,
     view.name,

@@ -3,7 +3,10 @@
 import { splitApiVersion } from '../../core/model/kinds.ts'
 import type { Condition, MeshObject, ObjectKey } from '../../core/model/resource.ts'
 
-export type Finding = Omit<Condition, 'lastTransitionTime' | 'observedGeneration'>
+export interface Finding extends Omit<Condition, 'lastTransitionTime' | 'observedGeneration'> {
+  /** Of a route: about one of its parents, by its position in parentRefs. The status of each parent is put together from these. */
+  readonly parent?: number
+}
 
 export function keyOf(object: MeshObject): ObjectKey {
   const { name, namespace = '' } = object.metadata
@@ -17,17 +20,18 @@ export function nameOf(object: MeshObject): string {
 
 const maxMessage = 4096
 
-/** The conditions of an object; findings of one type that say the same in other words are joined. */
+/** The conditions of an object; findings of one type, about the same parent, that say the same in other words are joined. */
 export function conditionsOf(object: MeshObject, findings: readonly Finding[]): readonly Condition[] {
   const { generation } = object.metadata
   const observed = generation === undefined ? {} : { observedGeneration: generation }
   const byType = new Map<string, Finding>()
   for (const finding of findings) {
-    const earlier = byType.get(finding.type)
+    const about = `${finding.type} ${finding.parent ?? ''}`
+    const earlier = byType.get(about)
     const joins = earlier !== undefined && earlier.status === finding.status && earlier.message !== ''
     if (joins && earlier.message.length >= maxMessage) continue
     const message = joins ? `${earlier.message}; ${finding.message}` : finding.message
-    byType.set(finding.type, { ...finding, message: message.slice(0, maxMessage) })
+    byType.set(about, { ...finding, message: message.slice(0, maxMessage) })
   }
   return [...byType.values()].map((finding) => ({ ...finding, ...observed }))
 }

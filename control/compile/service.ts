@@ -5,11 +5,13 @@ import { serviceKind } from '../../core/model/kinds/core.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
 import type { ServiceMembership } from '../../core/model/types.ts'
 import { canonicalAddress } from '../../core/net/address.ts'
-import { type Finding, nameOf } from './conditions.ts'
+import { type Finding, nameOf, notAccepted } from './conditions.ts'
 import { annotation, isEmpty, type Labels, Selectors } from './order.ts'
 import type { Rule, Scope } from './rule.ts'
 import { type CompileSettings, names } from './settings.ts'
 import { topic } from './topics.ts'
+import { waypointOf } from './waypoints/attachment.ts'
+import { isNameOfWaypoint } from './waypoints/gateway.ts'
 
 /** What a workload must know of a service that may select it. */
 interface SelectingService {
@@ -41,7 +43,8 @@ export const serviceOffer: Rule = {
   kind: serviceKind,
   run(object, scope) {
     const spec = specOf(object)
-    if (spec === undefined) return
+    // workloads that its selector finds must not come to stand behind the waypoint
+    if (spec === undefined || isNameOfWaypoint(object, scope)) return
     for (const vip of vipsOf(object)) scope.offer(virtualIp(vip), true)
     const { selector } = spec
     if (selector === undefined || isEmpty(selector)) return
@@ -56,13 +59,19 @@ export const serviceRule: Rule = {
   run(object, scope) {
     const spec = specOf(object)
     if (spec === undefined) return
-    const { namespace = '', name } = object.metadata
+    const { namespace = '', name, labels = {} } = object.metadata
+    if (isNameOfWaypoint(object, scope)) {
+      scope.tell(notAccepted('NameOfWaypoint', `the Gateway ${namespace}/${name} is a waypoint and has this name`))
+      return
+    }
     const hostname = hostnameOf(object, scope.settings)
     const ports = tcpPorts(spec).map((port) => ({ name: port.name ?? '', port: port.port, protocol: 'TCP' as const }))
     const headless = spec.clusterIP === 'None'
     const vips = ownVips(object, scope)
     const value = { namespace, name, hostname, vips, headless, ports, identities: [], loadBalancing: 'random' as const }
-    scope.emit({ kind: 'Service', key: `${namespace}/${hostname}`, value })
+    const waypoint = waypointOf({ namespace, labels, traffic: 'service' }, scope)
+    const attached = waypoint === undefined ? value : { ...value, waypoint }
+    scope.emit({ kind: 'Service', key: `${namespace}/${hostname}`, value: attached })
   },
 }
 

@@ -13,7 +13,7 @@ export interface CompileSettings {
  * Counted up with every change of what the compile step makes of the same objects: agents take versions of two control planes for
  * the same state only where this is equal.
  */
-export const compileFormat = 1
+export const compileFormat = 2
 
 /** Trust domain that policies may write for the mesh's own, whatever that is called (Istio's alias). */
 export const trustDomainAlias = 'cluster.local'

@@ -11,10 +11,13 @@ import { namespaceEnrolment } from './namespace.ts'
 import { annotation } from './order.ts'
 import { peerAuthenticationOf } from './peer-authentication.ts'
 import type { Rule, Scope } from './rule.ts'
-import { membershipsOf } from './service.ts'
+import { type Memberships, membershipsOf } from './service.ts'
 import { type CompileSettings, names } from './settings.ts'
 import { topic } from './topics.ts'
 import { offerUncaptured } from './uncaptured.ts'
+import { waypointOf } from './waypoints/attachment.ts'
+import { instanceOf } from './waypoints/gateway.ts'
+import { tunnelPort } from './waypoints/listeners.ts'
 
 const uidClaim = topic<true>('workload-uid')
 /** Claims of an address, each with the uid of the workload. */
@@ -61,25 +64,41 @@ function compileWorkload(object: MeshObject, uid: string, addresses: readonly st
   const spec = object.spec as WorkloadEntrySpec | undefined
   const { namespace = '', name } = object.metadata
   const labels = effectiveLabels(object)
-  const services = membershipsOf({ object, labels, ports: spec?.ports ?? {} }, scope)
+  const serviceAccount = serviceAccountOf(object)
+  const waypoint = instanceOf({ namespace, serviceAccount, labels }, scope)
+  const services =
+    waypoint === undefined ? membershipsOf({ object, labels, ports: spec?.ports ?? {} }, scope) : instances(waypoint)
   return {
     uid,
     name,
     namespace,
-    serviceAccount: serviceAccountOf(object),
+    serviceAccount,
     trustDomain: settings.mesh.trustDomain,
     node: annotation(object, names.node) ?? '',
     addresses,
     labels,
-    enrolled: isEnrolled(namespace, labels, scope),
-    protocol: usesTunnel(object, labels, settings) ? 'HBONE' : 'TCP',
-    health: isHealthy(object) ? 'healthy' : 'unhealthy',
+    // a waypoint is an end of tunnels itself: nobody captures it
+    enrolled: waypoint === undefined && isEnrolled(namespace, labels, scope),
+    protocol: waypoint !== undefined || usesTunnel(object, labels, settings) ? 'HBONE' : 'TCP',
+    health: isHealthy(object) && (waypoint === undefined || isOpen(object)) ? 'healthy' : 'unhealthy',
     locality: spec?.locality ?? '',
     weight: spec?.weight ?? 1,
     services: services.parts,
     peerAuthentication: peerAuthenticationOf(namespace, labels, scope),
     authorizations: authorizationsOf(namespace, labels, services.names, scope),
+    ...(waypoint === undefined ? frontOf(namespace, labels, scope) : {}),
   }
+}
+
+/** The waypoint that takes what goes to the workload's own addresses. */
+function frontOf(namespace: string, labels: Workload['labels'], scope: Scope): Pick<Workload, 'waypoint'> {
+  const waypoint = waypointOf({ namespace, labels, traffic: 'workload' }, scope)
+  return waypoint === undefined ? {} : { waypoint }
+}
+
+/** An instance of a waypoint stands behind nothing else. */
+function instances(waypoint: string): Memberships {
+  return { parts: [{ service: waypoint, ports: { [tunnelPort]: tunnelPort } }], names: [] }
 }
 
 /** The workload's own word, then that of its namespace. */
@@ -114,6 +133,11 @@ function usesTunnel(object: MeshObject, labels: Readonly<Record<string, string>>
   if (annotation(object, names.redirection) === 'enabled') return true
   if (annotation(object, names.workloadUid) !== undefined || !settings.istioLabels) return false
   return labels[names.istioTunnel] === 'http' || annotation(object, names.istioRedirection) === 'enabled'
+}
+
+/** An instance that reports itself says with `captured` whether it takes tunnels; one that somebody wrote does. */
+function isOpen(object: MeshObject): boolean {
+  return annotation(object, names.workloadUid) === undefined || annotation(object, names.redirection) === 'enabled'
 }
 
 function isHealthy(object: MeshObject): boolean {

@@ -7,6 +7,7 @@ import { Asked } from '../../core/feed/asked.ts'
 import type { FeedConnection } from '../../core/feed/connection.ts'
 import type { AgentMessage, ControlMessage, WorkloadReport } from '../../core/feed/messages.ts'
 import { packedFeature } from '../../core/feed/packing.ts'
+import { type View, viewOf } from '../../core/feed/views.ts'
 import { parseIdentity } from '../../core/identity/spiffe.ts'
 import type { ExplainQuestion, LiveView } from '../../core/model/explanation.ts'
 import type { Refusal } from '../../core/model/mesh-status.ts'
@@ -17,7 +18,7 @@ import { resourceRefused, workloadRefused } from '../events/mesh-events.ts'
 import type { HostRecord, Hosts } from '../hosts.ts'
 import type { Placement } from '../placement.ts'
 import type { DeltaLog } from '../publish/delta-log.ts'
-import { EncodedDelta, type EncodedDeltas } from '../publish/encoded.ts'
+import { EncodedDelta, type EncodedViews } from '../publish/encoded.ts'
 import type { Publisher } from '../publish/publisher.ts'
 import type { Reports } from '../reports.ts'
 import { Serial } from '../serial.ts'
@@ -40,12 +41,12 @@ export interface SessionDeps {
   readonly hosts: Hosts
   readonly reports: Reports
   readonly deltas: DeltaLog
-  readonly encoded: EncodedDeltas
+  readonly encoded: EncodedViews
   readonly publisher: Publisher
   /** Where this feed and those of other replicas are. */
   readonly feeds: () => readonly { readonly host: string; readonly port: number }[]
   /** Called when what a host has acknowledged may have changed. */
-  readonly acknowledged: () => void
+  readonly acknowledged: (view: View) => void
   /** Told of each certificate that a workload gets. */
   readonly issued?: (host: string, identity: string, signed: SignedCertificate) => void
   /** Told of what is worth an event. */
@@ -56,7 +57,10 @@ export interface SessionDeps {
 /** What `culvert status` tells of a connected host. */
 export interface SessionStatus {
   readonly connectedAt: number
+  /** Who it is: records of earlier versions do not say. */
+  readonly view?: View
   readonly build: string
+  /** Of the mesh. */
   readonly epoch: string
   readonly sentVersion: number
   readonly ackedVersion: number
@@ -91,6 +95,7 @@ export class FeedSession {
   #refused = false
   #build = ''
   #features: readonly string[] = []
+  #view: View = 'agent'
   #writing = false
   #acked: { readonly version: number; readonly refused: readonly RefusedResource[] } = { version: 0, refused: [] }
   #placement: Placement = { accepted: [], refused: [] }
@@ -119,6 +124,7 @@ export class FeedSession {
   get status(): SessionStatus {
     return {
       connectedAt: this.#connectedAt,
+      view: this.#view,
       build: this.#build,
       epoch: this.#deps.deltas.epoch,
       sentVersion: this.#phase.kind === 'following' ? this.#phase.sentVersion : 0,
@@ -152,7 +158,7 @@ export class FeedSession {
     this.#gone.abort()
     this.#stopFollowing()
     await this.#serial.idle()
-    this.#deps.acknowledged()
+    this.#deps.acknowledged(this.#view)
   }
 
   #armExpiry(): void {
@@ -217,29 +223,31 @@ export class FeedSession {
     }
     this.#build = message.build
     this.#features = message.features ?? []
+    this.#view = viewOf(this.#features)
     await publisher.ready
     const { trustDomain, bundle } = authority
     const controls = this.#deps.feeds()
     this.#connection.send({ type: 'welcome', host: this.#host.host, trustDomain, bundle, controls })
     const { resume } = message
-    if (resume === undefined) return this.#send(this.#deps.encoded.full())
-    if (resume.epoch === deltas.epoch) {
+    const encoded = this.#deps.encoded[this.#view]
+    if (resume === undefined) return this.#send(encoded.full())
+    if (resume.epoch === deltas.epochOf(this.#view)) {
       await publisher.reached(resume.version, catchUpMs)
-      const delta = this.#deps.encoded.since(resume.version)
+      const delta = encoded.since(resume.version)
       if (delta !== undefined) {
         this.#acked = { version: resume.version, refused: [] }
-        this.#deps.acknowledged()
+        this.#deps.acknowledged(this.#view)
         return this.#send(delta)
       }
     }
     // the version is not known here, after a restart perhaps; the state may be the same all the same
-    if (resume.digest === deltas.digest) return this.#send(new EncodedDelta(deltas.nothing()))
+    if (resume.digest === deltas.digestIn(this.#view)) return this.#send(new EncodedDelta(deltas.nothing(this.#view)))
     this.#resync()
   }
 
   async #digests(digests: Readonly<Record<string, string>>): Promise<void> {
     if (this.#phase.kind !== 'awaiting-digests') throw new MeshError('FEED_PROTOCOL', 'digests that nobody asked for')
-    this.#send(new EncodedDelta(this.#deps.deltas.difference(digests)))
+    this.#send(new EncodedDelta(this.#deps.deltas.difference(digests, this.#view)))
   }
 
   /** Called at each new version: sends one delta from what the agent has to what is current, once it can take it. */
@@ -247,10 +255,10 @@ export class FeedSession {
     if (this.#phase.kind !== 'following' || this.#writing) return
     const { deltas, encoded } = this.#deps
     const { epoch, sentVersion } = this.#phase
-    const isKnown = epoch === deltas.epoch
+    const isKnown = epoch === deltas.epochOf(this.#view)
     // Another replica may have led the agent to a revision that changed nothing.
     if (isKnown && sentVersion >= deltas.version) return
-    const delta = isKnown ? encoded.since(sentVersion) : undefined
+    const delta = isKnown ? encoded[this.#view].since(sentVersion) : undefined
     if (delta === undefined) this.#resync()
     else this.#send(delta)
   }
@@ -287,7 +295,7 @@ export class FeedSession {
   }
 
   async #ack(message: Extract<AgentMessage, { type: 'ack' }>): Promise<void> {
-    if (message.epoch !== this.#deps.deltas.epoch) return
+    if (message.epoch !== this.#deps.deltas.epochOf(this.#view)) return
     // Acknowledgements may overtake each other: of a version on disk and of a later one that the daemon has taken.
     if (message.version < this.#acked.version) return
     if (message.version > this.#deps.deltas.revision) {
@@ -301,7 +309,7 @@ export class FeedSession {
       this.#lastRefusal = { ...first, version: message.version, at: new Date().toISOString() }
       for (const resource of refused) this.#deps.record?.(resourceRefused(this.#host.host, resource))
     }
-    this.#deps.acknowledged()
+    this.#deps.acknowledged(this.#view)
     if (first === undefined || !isNews) return
     const count = message.refused.length
     this.#deps.log.warn({ host: this.#host.host, count, refused: refused.slice(0, 20) }, 'a host refused resources')

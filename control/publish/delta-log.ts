@@ -1,10 +1,12 @@
 // The compiled model with its history: what changed since a version, or differs from what an agent holds. In memory. A version is
 // the store's revision at which the compiled model changed last, and within an epoch every control plane compiles the same at the
-// same revision: an agent may go on at another replica, or after a restart. Publisher writes it, the feed's sessions read it.
+// same revision: an agent may go on at another replica, or after a restart. Publisher writes it, the feed's sessions read it, each in
+// the view of its subscriber.
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
+import { epochIn, isSeen, type View } from '../../core/feed/views.ts'
 import { digestOf } from '../../core/model/digest.ts'
-import type { CompiledDelta, CompiledKey, CompiledResource } from '../../core/model/types.ts'
+import type { CompiledDelta, CompiledKey, CompiledResource, Service } from '../../core/model/types.ts'
 import { inSendingOrder } from '../compile/sending-order.ts'
 
 interface Held {
@@ -45,7 +47,7 @@ export class DeltaLog {
   #revision = 0
   /** Nobody can resume from before this version. */
   #oldest = Number.POSITIVE_INFINITY
-  #summary: { readonly epoch: string; readonly version: number; readonly digest: string } | undefined
+  readonly #summaries = new Map<View, { readonly epoch: string; readonly version: number; readonly digest: string }>()
 
   constructor(epoch: string, removalsKept = defaultRemovalsKept, clock: () => number = Date.now) {
     this.#baseEpoch = epoch
@@ -54,8 +56,13 @@ export class DeltaLog {
     this.#clock = clock
   }
 
+  /** Of the mesh. Subscribers are told that of their view. */
   get epoch(): string {
     return this.#epoch
+  }
+
+  epochOf(view: View): string {
+    return epochIn(view, this.#epoch)
   }
 
   /** The revision of the last change; 0 until the first state. */
@@ -89,23 +96,26 @@ export class DeltaLog {
     return this.#put(change, revision)
   }
 
+  /** @param key `namespace/hostname` */
+  service(key: string): Service | undefined {
+    const resource = this.#held.get(keyText({ kind: 'Service', key }))?.resource
+    return resource?.kind === 'Service' ? resource.value : undefined
+  }
+
   /** Everything. */
-  full(): CompiledDelta {
-    return this.#delta(
-      true,
-      [...this.#held.values()].map(({ resource }) => resource),
-      [],
-    )
+  full(view: View): CompiledDelta {
+    const upserts = [...this.#held.values()].map(({ resource }) => resource)
+    return this.#delta(view, true, upserts, [])
   }
 
   /**
    * What changed after `version`, which need not be one of this log's own; nothing for one that is current. Undefined where that is
    * not known any more, or not yet.
    */
-  since(version: number): CompiledDelta | undefined {
+  since(version: number, view: View): CompiledDelta | undefined {
     if (version > this.#revision || version < this.#oldest) return undefined
     if (this.#gaps.some(({ after, before }) => version > after && version < before)) return undefined
-    if (version >= this.#version) return { epoch: this.#epoch, version, full: false, upserts: [], removes: [] }
+    if (version >= this.#version) return { ...this.nothing(view), version }
     const upserts: CompiledResource[] = []
     const removes: CompiledKey[] = []
     for (let index = this.#indexAfter(version); index < this.#changes.length; index++) {
@@ -115,7 +125,7 @@ export class DeltaLog {
       if (held?.changedAt === change.version) upserts.push(held.resource)
       else if (gone?.changedAt === change.version) removes.push({ kind: gone.kind, key: gone.key })
     }
-    return this.#delta(false, upserts, removes)
+    return this.#delta(view, false, upserts, removes)
   }
 
   /** How many resources `since` would send at most. */
@@ -137,32 +147,43 @@ export class DeltaLog {
     return this.#changes[this.#indexAfter(version)]?.at
   }
 
-  /** digestOf the digests of all resources: whoever has the same holds this very state. */
-  get digest(): string {
-    if (this.#summary?.epoch !== this.#epoch || this.#summary.version !== this.#version) {
-      const digests = Object.fromEntries([...this.#held].map(([key, held]) => [key, digestOfHeld(held)]))
-      this.#summary = { epoch: this.#epoch, version: this.#version, digest: digestOf(digests) }
-    }
-    return this.#summary.digest
+  /** digestOf the digests of all resources of a view: whoever has the same holds this very state. */
+  digestIn(view: View): string {
+    const known = this.#summaries.get(view)
+    if (known?.epoch === this.#epoch && known.version === this.#version) return known.digest
+    const seen = [...this.#held].filter(([, { resource }]) => isSeen(resource.kind, view))
+    const digest = digestOf(Object.fromEntries(seen.map(([key, held]) => [key, digestOfHeld(held)])))
+    this.#summaries.set(view, { epoch: this.#epoch, version: this.#version, digest })
+    return digest
   }
 
   /** Only says which version this is. */
-  nothing(): CompiledDelta {
-    return this.#delta(false, [], [])
+  nothing(view: View): CompiledDelta {
+    return this.#delta(view, false, [], [])
   }
 
-  /** What makes a state with these digests (keyed `Kind/key`) into the current one. */
-  difference(digests: Readonly<Record<string, string>>): CompiledDelta {
+  /** What makes a state with these digests (keyed `Kind/key`) into the current one; what the view does not show is removed. */
+  difference(digests: Readonly<Record<string, string>>, view: View): CompiledDelta {
     const upserts: CompiledResource[] = []
     for (const [key, held] of this.#held) {
       if (!Object.hasOwn(digests, key) || digests[key] !== digestOfHeld(held)) upserts.push(held.resource)
     }
-    const removes = Object.keys(digests).flatMap((key) => (this.#held.has(key) ? [] : [splitKey(key)]))
-    return this.#delta(false, upserts, removes)
+    const removes = Object.keys(digests).flatMap((key) => {
+      const held = this.#held.get(key)
+      return held !== undefined && isSeen(held.resource.kind, view) ? [] : [splitKey(key)]
+    })
+    return { ...this.#delta(view, false, upserts, []), removes }
   }
 
-  #delta(full: boolean, upserts: readonly CompiledResource[], removes: readonly CompiledKey[]): CompiledDelta {
-    return { epoch: this.#epoch, version: this.#version, full, upserts: inSendingOrder(upserts), removes }
+  #delta(
+    view: View,
+    full: boolean,
+    upserts: readonly CompiledResource[],
+    removes: readonly CompiledKey[],
+  ): CompiledDelta {
+    const seen = <Key extends CompiledKey>(keys: readonly Key[]) => keys.filter(({ kind }) => isSeen(kind, view))
+    const [put, gone] = [inSendingOrder(seen(upserts)), seen(removes)]
+    return { epoch: this.epochOf(view), version: this.#version, full, upserts: put, removes: gone }
   }
 
   #put({ upserts, removes }: Pick<CompiledDelta, 'upserts' | 'removes'>, version: number): boolean {

@@ -1,5 +1,6 @@
-// Deltas as they go over the wire, encoded once for all hosts that need the same one. Used by the feed's sessions.
+// Deltas as they go over the wire, encoded once for all subscribers of one view that need the same one. Used by the feed's sessions.
 import { pack, packFromBytes } from '../../core/feed/packing.ts'
+import { type View, views } from '../../core/feed/views.ts'
 import type { CompiledDelta } from '../../core/model/types.ts'
 import type { DeltaLog } from './delta-log.ts'
 
@@ -32,19 +33,21 @@ export class EncodedDelta {
 
 export class EncodedDeltas {
   readonly #log: DeltaLog
+  readonly #view: View
   readonly #since = new Map<number, EncodedDelta>()
   #encodedAt: { readonly epoch: string; readonly version: number } = { epoch: '', version: 0 }
   #full: EncodedDelta | undefined
 
-  constructor(log: DeltaLog) {
+  constructor(log: DeltaLog, view: View) {
     this.#log = log
+    this.#view = view
   }
 
   /** Everything, as it is or recently was: what changed since follows as a delta. */
   full(): EncodedDelta {
     const full = this.#full
-    if (full === undefined || full.epoch !== this.#log.epoch || !this.#isCurrentEnough(full)) {
-      this.#full = new EncodedDelta(this.#log.full())
+    if (full === undefined || full.epoch !== this.#log.epochOf(this.#view) || !this.#isCurrentEnough(full)) {
+      this.#full = new EncodedDelta(this.#log.full(this.#view))
     }
     return this.#full!
   }
@@ -58,7 +61,7 @@ export class EncodedDeltas {
     }
     const known = this.#since.get(version)
     if (known !== undefined) return known
-    const delta = this.#log.since(version)
+    const delta = this.#log.since(version, this.#view)
     if (delta === undefined) return undefined
     const encoded = new EncodedDelta(delta)
     if (this.#since.size < deltasKept) this.#since.set(version, encoded)
@@ -66,7 +69,13 @@ export class EncodedDeltas {
   }
 
   #isCurrentEnough(full: EncodedDelta): boolean {
-    if (this.#log.since(full.version) === undefined) return false
+    if (this.#log.since(full.version, this.#view) === undefined) return false
     return this.#log.changesSince(full.version) <= staleShare * full.resources
   }
+}
+
+export type EncodedViews = Readonly<Record<View, EncodedDeltas>>
+
+export function encodedViews(log: DeltaLog): EncodedViews {
+  return Object.fromEntries(views.map((view) => [view, new EncodedDeltas(log, view)])) as Record<View, EncodedDeltas>
 }

@@ -2,20 +2,24 @@
 // every host has it in force. Only the replica that leads writes, and only what changed, so that a write never causes another.
 import { sleep } from '../../core/base/deadline.ts'
 import type { Logger } from '../../core/base/log.ts'
+import type { View } from '../../core/feed/views.ts'
 import { kindOf } from '../../core/model/kinds.ts'
 import type { Condition, MeshObject } from '../../core/model/resource.ts'
 import { ApiError } from '../api/errors.ts'
 import type { Resources } from '../api/resources.ts'
 import { conditionsOf, type Finding, keyOf } from '../compile/conditions.ts'
+import { gatewayOf } from '../entries.ts'
 import type { MeshEvent } from '../events/event.ts'
 import { conditionEvents } from '../events/mesh-events.ts'
-import { type HostVersion, programmedOf } from './programmed.ts'
+import type { LayerSeven } from './layer-seven.ts'
+import { type HostVersion, notProgrammed } from './programmed.ts'
 import type { ResolvedRefs } from './resolved-refs.ts'
 import { conditionsIn, hasConditions, isQuiet, statusToWrite } from './status-shape.ts'
 
 export interface StatusWriterOptions {
   readonly resources: Pick<Resources, 'modifyStatus'>
   readonly references: ResolvedRefs
+  readonly layerSeven: Pick<LayerSeven, 'programmed' | 'gatewayFacts'>
   /** Every host that carries workloads, and what it has. */
   readonly hosts: () => readonly HostVersion[]
   /** Of several replicas one writes. */
@@ -54,7 +58,7 @@ export interface ObjectOutcome {
 
 interface Known {
   readonly object: MeshObject
-  readonly conditions: readonly Condition[]
+  readonly conditions: readonly (Condition & Finding)[]
   /** Version in which it last changed. */
   readonly version: number
   /** Since when it waits to be in force; undefined once it is. */
@@ -70,6 +74,8 @@ export class StatusWriter {
   readonly #due = new Set<string>()
   /** Objects that are not in force everywhere, as far as is known. */
   readonly #waiting = new Set<string>()
+  /** Of waypoints: what they say changes with their instances. */
+  readonly #gateways = new Set<string>()
   #referencesDue: NodeJS.Timeout | undefined
   #wake: () => void = () => undefined
   readonly #running: Promise<void>
@@ -89,9 +95,10 @@ export class StatusWriter {
     this.#schedule()
   }
 
-  /** A host has acknowledged something, came or left. */
-  acknowledged(): void {
+  /** A host has acknowledged something, came or left; undefined: perhaps several. */
+  acknowledged(view?: View): void {
     for (const key of this.#waiting) this.#due.add(key)
+    if (view !== 'agent') for (const key of this.#gateways) this.#due.add(key)
     this.#schedule()
   }
 
@@ -117,8 +124,10 @@ export class StatusWriter {
       this.#known.delete(key)
       this.#due.delete(key)
       this.#waiting.delete(key)
-      return held !== undefined && references.concerns(held.object)
+      this.#gateways.delete(key)
+      return held !== undefined && (references.concerns(held.object) || isInstance(held.object))
     }
+    if (object.kind === 'Gateway') this.#gateways.add(key)
     const { group, kind } = keyOf(object)
     if (!hasConditions(kind, group)) return touched && references.concerns(object)
     const waits = touched && !isQuiet(kind) && (held !== undefined || !isProgrammed(object))
@@ -126,7 +135,8 @@ export class StatusWriter {
     this.#known.set(key, { object, conditions: conditions ?? held?.conditions ?? [], ...changed })
     this.#due.add(key)
     if (waits) this.#waiting.add(key)
-    return touched && references.concerns(object)
+    const instances = isInstance(object) || (held !== undefined && isInstance(held.object))
+    return touched && (references.concerns(object) || instances)
   }
 
   #recheckReferences(): void {
@@ -165,26 +175,34 @@ export class StatusWriter {
     const known = this.#known.get(key)
     if (known === undefined || !this.#options.leads()) return
     const { object, conditions } = known
-    const resolved = this.#options.references.conditionOf(object)
+    // what compile knows of references is closer to what happens to requests
+    const isResolved = conditions.some(({ type }) => type === 'ResolvedRefs')
+    const resolved = isResolved ? undefined : this.#options.references.conditionOf(object)
     const programmed = this.#programmed(key, known, hosts)
     const wanted = [
-      ...conditions,
+      ...conditions.filter((condition) => condition.type !== 'Programmed' || condition.parent !== undefined),
       ...conditionsOf(object, resolved === undefined ? [] : [resolved]),
       ...(programmed === undefined ? earlierProgrammed(object) : conditionsOf(object, [programmed])),
     ]
-    if (statusToWrite(object, wanted, '') !== undefined) await this.#write(known, wanted)
+    if (this.#statusOf(object, wanted, '') !== undefined) await this.#write(known, wanted)
+  }
+
+  #statusOf(object: MeshObject, wanted: readonly Condition[], now: string): MeshObject['status'] | undefined {
+    if (object.kind !== 'Gateway') return statusToWrite(object, wanted, now)
+    return statusToWrite(object, wanted, now, this.#options.layerSeven.gatewayFacts(object))
   }
 
   /** Undefined where nothing is to be said: of the inventory, and of what has only just changed. */
   #programmed(key: string, known: Known, hosts: readonly HostVersion[]): Finding | undefined {
     const { object, version, since, conditions } = known
-    if (isQuiet(object.kind)) return undefined
-    const refused = conditions.find(({ type, status }) => type === 'Accepted' && status === 'False')
-    if (refused !== undefined) return this.#settled(key, 'Invalid', 'the object is not accepted')
+    if (isQuiet(object.kind) || object.kind === 'GatewayClass') return undefined
+    if (isRefused(object, conditions)) return this.#settled(key, 'Invalid', 'the object is not accepted')
+    const compiled = conditions.find(({ type, parent }) => type === 'Programmed' && parent === undefined)
+    if (compiled !== undefined) return this.#settled(key, compiled.reason, compiled.message)
     if (!this.#options.isCompiled(object.kind)) {
       return this.#settled(key, 'NotEnforced', 'no proxy of this version does anything with this kind')
     }
-    const finding = programmedOf(keyOf(object), version, hosts)
+    const finding = this.#options.layerSeven.programmed(object, version, hosts)
     if (finding.status === 'True') {
       this.#waiting.delete(key)
       return finding
@@ -201,7 +219,7 @@ export class StatusWriter {
 
   #settled(key: string, reason: string, message: string): Finding {
     this.#waiting.delete(key)
-    return { type: 'Programmed', status: 'False', reason, message }
+    return notProgrammed(reason, message)
   }
 
   async #write({ object }: Known, wanted: readonly Condition[]): Promise<void> {
@@ -214,7 +232,7 @@ export class StatusWriter {
       const written = await this.#options.resources.modifyStatus(kind, namespace, name, (current) => {
         before = conditionsIn(current)
         // Somebody wrote meanwhile: its own compile will say what there is to say.
-        return current.metadata.generation === generation ? statusToWrite(current, wanted, now) : undefined
+        return current.metadata.generation === generation ? this.#statusOf(current, wanted, now) : undefined
       })
       for (const event of conditionEvents(written, before, conditionsIn(written))) this.#options.record?.(event)
     } catch (error: unknown) {
@@ -227,9 +245,22 @@ export class StatusWriter {
   }
 }
 
+/** A route is where none of its parents takes it. */
+function isRefused({ spec }: MeshObject, conditions: readonly Finding[]): boolean {
+  const refusals = conditions.filter(({ type, status }) => type === 'Accepted' && status === 'False')
+  if (refusals.some(({ parent }) => parent === undefined)) return true
+  const parents = (spec?.['parentRefs'] ?? []) as readonly unknown[]
+  return refusals.length > 0 && refusals.length === parents.length
+}
+
 /** What was said of an earlier generation stands until there is something to say of this one; its observedGeneration tells. */
 function earlierProgrammed({ status }: MeshObject): readonly Condition[] {
   return (status?.conditions ?? []).filter(({ type }) => type === 'Programmed')
+}
+
+/** Whether it is an instance of a waypoint, of which a Gateway and routes tell. */
+function isInstance(object: MeshObject): boolean {
+  return object.kind === 'WorkloadEntry' && gatewayOf(object) !== undefined
 }
 
 /** As an earlier control plane has written: it is in force, and has not changed since. */

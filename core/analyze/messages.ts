@@ -36,6 +36,11 @@ export const analysisMessages = {
     text: 'The gateway does not take routes of this namespace, kind or host name.',
   },
   WaypointNotFound: { severity: 'error', text: 'A label asks for a waypoint that does not exist.' },
+  WaypointNotAllowed: {
+    severity: 'error',
+    text: 'A label asks for a waypoint of another namespace, whose Gateway does not allow that.',
+  },
+  WaypointWithoutInstances: { severity: 'warning', text: 'A Gateway declares a waypoint that nobody serves.' },
   ReferenceNotFound: { severity: 'error', text: 'Another object that is named does not exist.' },
   ReferenceNotGranted: {
     severity: 'error',

@@ -128,3 +128,14 @@ export function list<T>(item: Parser<T>): Parser<readonly T[]> {
     },
   }
 }
+
+/** A list with at least one value; `what` says of what. */
+export function someOf<T>(items: Parser<readonly T[]>, what: string): Parser<readonly T[]> {
+  return {
+    type: items.type,
+    parse: (text) => {
+      const parsed = items.parse(text)
+      return parsed.ok && parsed.value.length === 0 ? refuse(`must name at least one ${what}`) : parsed
+    },
+  }
+}

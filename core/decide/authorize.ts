@@ -6,10 +6,13 @@ import type { PolicySet } from '../model/policy-index.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Workload } from '../model/types.ts'
 import { matchingRule, type PolicySubject } from './match.ts'
+import { isIdentityOf, mustBePassed, waypointName, waypointsBefore } from './waypoint.ts'
 
 export interface InboundConnection {
-  /** From the peer's verified certificate; absent for plaintext. */
+  /** From the peer's verified certificate, or passed on by a waypoint; absent for plaintext. */
   readonly identity?: PeerIdentity | undefined
+  /** The peer's own identity, where it passed another one on as the caller. */
+  readonly via?: PeerIdentity | undefined
   readonly sourceAddress: string
   readonly destinationAddress: string
   /** The workload's port. */
@@ -23,12 +26,12 @@ export type Verdict =
   | { readonly allowed: false; readonly policy: string; readonly reason: string; readonly dryRun?: string }
 
 /**
- * In this order: STRICT without identity denies; a policy that did not arrive denies; any DENY that matches denies; without
+ * In this order: STRICT without identity denies; who goes around a waypoint is denied; a policy that did not arrive denies; any DENY that matches denies; without
  * ALLOW policies it is allowed; any ALLOW that matches allows; otherwise it is denied.
  */
 export function authorize(snapshot: Snapshot, connection: InboundConnection): Verdict {
-  const strict = strictVerdict(connection)
-  if (strict !== undefined) return strict
+  const refused = strictVerdict(connection) ?? bypassVerdict(snapshot, connection)
+  if (refused !== undefined) return refused
   const policies = snapshot.authorizationsFor(connection.workload)
   const subject = subjectOf(connection)
   const verdict = decide(policies, subject)
@@ -49,6 +52,23 @@ function strictVerdict({ identity, destinationPort, workload }: InboundConnectio
   const { source } = workload.peerAuthentication
   const reason = 'mTLS is STRICT and the connection is plaintext: is the caller enrolled in the mesh?'
   return { allowed: false, policy: `PeerAuthentication ${source ?? workload.namespace}`, reason }
+}
+
+/** Whoever is not a waypoint of the destination may not pass one by, and may not speak for others. */
+function bypassVerdict(snapshot: Snapshot, connection: InboundConnection): Verdict | undefined {
+  const { identity, via, workload, destinationPort } = connection
+  const before = waypointsBefore(snapshot, workload, destinationPort)
+  const peer = via ?? identity
+  if (peer !== undefined && before.some((named) => isIdentityOf(snapshot, named, peer))) return undefined
+  if (via !== undefined) {
+    const reason = 'it passed a caller on, and is no waypoint of the destination'
+    return { allowed: false, policy: `waypoint ${principalText(via)}`, reason }
+  }
+  const passedBy = before.find(mustBePassed)
+  if (passedBy === undefined) return undefined
+  const unknown = passedBy.waypoint === undefined ? ', which the mesh does not know (is its Gateway there?)' : ''
+  const reason = `connections come through this waypoint only${unknown}, and this one went around it`
+  return { allowed: false, policy: `waypoint ${waypointName(passedBy)}`, reason }
 }
 
 /** What policies look at of a connection. */

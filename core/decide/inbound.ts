@@ -1,11 +1,13 @@
 // What the destination's proxy decides before and after policy: what is not for this workload, who may in, which address the
 // application sees. Pure; the inbound ways of the daemon ask for every connection, `explain` asks the same functions.
 import { MeshError } from '../base/errors.ts'
+import type { PeerIdentity } from '../model/canonical.ts'
 import { capturePorts } from '../model/ports.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Workload } from '../model/types.ts'
-import { familyOf, formatSocketAddress, type SocketAddress } from '../net/address.ts'
+import { familyOf, formatSocketAddress, isLoopback, type SocketAddress } from '../net/address.ts'
 import { authorize, type InboundConnection, type Verdict } from './authorize.ts'
+import { isIdentityOf, type Waypoint, waypointsBefore } from './waypoint.ts'
 
 export interface TunnelTarget {
   /** As the caller wrote it. */
@@ -43,6 +45,64 @@ export function refusePlaintext(destination: SocketAddress, direct: boolean): Me
     return new MeshError('LOOP_REFUSED', `${text} was connected directly: only redirected connections come here`)
   if (!capturePorts.has(destination.port)) return undefined
   return new MeshError('LOOP_REFUSED', `${text} is a port of the proxy itself`)
+}
+
+/** For whom a peer says to ask; both undefined where that cannot be read. */
+export interface Claim {
+  readonly identity: PeerIdentity | undefined
+  readonly source: SocketAddress | undefined
+}
+
+export interface Arriving {
+  readonly workload: Workload | undefined
+  /** The workload's. */
+  readonly port: number
+  /** The peer's, from its certificate. */
+  readonly identity: PeerIdentity
+  /** Undefined where the peer names no caller. */
+  readonly claim: Claim | undefined
+}
+
+export type Caller =
+  /** The peer itself. `ignored`: it named another one, and may not. */
+  | { readonly kind: 'peer'; readonly ignored: boolean }
+  | {
+      readonly kind: 'passed'
+      readonly identity: PeerIdentity
+      readonly source: SocketAddress
+      /** The waypoint that says so. */
+      readonly via: Waypoint
+    }
+  /** TUNNEL_BAD_REQUEST: a waypoint speaks for somebody, and nobody can tell for whom. */
+  | { readonly kind: 'refused'; readonly error: MeshError }
+
+/** Who calls, where a waypoint may ask for others. Only those that this destination declares are believed. */
+export function callerOf(snapshot: Snapshot, { workload, port, identity, claim }: Arriving): Caller {
+  if (claim === undefined) return { kind: 'peer', ignored: false }
+  const before = workload === undefined ? [] : waypointsBefore(snapshot, workload, port)
+  const waypoint = before.find((named) => isIdentityOf(snapshot, named, identity))?.waypoint
+  if (waypoint === undefined) return { kind: 'peer', ignored: true }
+  const { identity: caller, source } = claim
+  if (caller === undefined) return unbelievable(waypoint, 'whose identity cannot be read')
+  if (source === undefined) return unbelievable(waypoint, 'whose address cannot be read')
+  const { trustDomain } = snapshot.settings
+  if (caller.trustDomain !== trustDomain) return unbelievable(waypoint, `who is of trust domain ${caller.trustDomain}`)
+  // The application would take it for a program of its own host.
+  if (!canCall(snapshot, source)) return unbelievable(waypoint, `from ${source.address}, where nobody connects from`)
+  return { kind: 'passed', identity: caller, source, via: waypoint }
+}
+
+function unbelievable({ namespace, name }: Waypoint, why: string): Caller {
+  const text = `waypoint ${namespace}/${name} passed a caller on, ${why}`
+  return { kind: 'refused', error: new MeshError('TUNNEL_BAD_REQUEST', text) }
+}
+
+/** Not loopback, virtual, 0.0.0.0/8, `::`, ff00::/8, nor 224.0.0.0/4 and above. */
+function canCall(snapshot: Snapshot, { address }: SocketAddress): boolean {
+  if (isLoopback(address) || snapshot.isVirtual(address)) return false
+  if (familyOf(address) === 'ipv6') return address !== '::' && !/^ff[0-9a-f]{2}:/.test(address)
+  const first = Number.parseInt(address, 10)
+  return first > 0 && first < 224
 }
 
 /** A connection that has arrived at a served workload; `workload` is undefined where the model lacks it. */

@@ -10,6 +10,8 @@ export const outboundLimits = {
   maxEndpoints: 3,
   /** So long a connection waits for a session with an endpoint where there is another one. */
   patienceMs: 3_000,
+  /** So long a connection waits for a waypoint of which no instance is there. */
+  waypointPatienceMs: 3_000,
   /** Longest wait for an outbound connection, the tunnel included. */
   establishTimeoutMs: 20_000,
   /** Longest wait for the application at the other end to accept. */

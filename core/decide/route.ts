@@ -7,6 +7,14 @@ import { type Snapshot, serviceKey } from '../model/snapshot.ts'
 import type { Service, Workload } from '../model/types.ts'
 import { familyOf, formatSocketAddress, isLoopback, type SocketAddress } from '../net/address.ts'
 import { pickEndpoint } from './balance.ts'
+import {
+  instancesOf,
+  isIdentityOf,
+  type NamedWaypoint,
+  waypointName,
+  waypointOfService,
+  waypointsTowards,
+} from './waypoint.ts'
 
 export interface RouteRequest {
   readonly source: Workload
@@ -21,6 +29,7 @@ export interface RouteRequest {
 export type RouteDecision =
   | {
       readonly kind: 'tunnel'
+      /** At the other end of the tunnel: an instance of `waypoint`, where there is one. */
       readonly workload: Workload
       readonly service?: Service
       /** `:authority` of the CONNECT. */
@@ -29,6 +38,8 @@ export type RouteDecision =
       readonly peer: SocketAddress
       /** SPIFFE URIs of which the peer must present one. */
       readonly expectedIdentities: readonly string[]
+      /** Where the tunnel ends at a waypoint, which then serves `target`. */
+      readonly waypoint?: NamedWaypoint
     }
   | {
       readonly kind: 'plain'
@@ -36,7 +47,13 @@ export type RouteDecision =
       readonly workload?: Workload
       readonly service?: Service
     }
-  | { readonly kind: 'refuse'; readonly error: MeshError; readonly service?: Service }
+  | {
+      readonly kind: 'refuse'
+      readonly error: MeshError
+      readonly service?: Service
+      /** That cannot be reached, and may not be gone around. */
+      readonly waypoint?: NamedWaypoint
+    }
 
 /**
  * Virtual IPs come first, then addresses of workloads; what is neither passes in plaintext to where it was going, except
@@ -50,7 +67,7 @@ export function route(snapshot: Snapshot, request: RouteRequest): RouteDecision 
   if (service !== undefined) return toService(snapshot, service, request)
   const workload = snapshot.workloadByAddress(address)
   if (isOwnPort(request.source, workload, destination)) return loop(destination)
-  if (workload !== undefined) return toWorkload(workload, destination)
+  if (workload !== undefined) return toWorkload(snapshot, workload, destination, request)
   if (snapshot.isVirtual(address)) {
     return refuse(
       'NO_ENDPOINT',
@@ -63,10 +80,15 @@ export function route(snapshot: Snapshot, request: RouteRequest): RouteDecision 
 function toService(snapshot: Snapshot, service: Service, request: RouteRequest): RouteDecision {
   const { destination, random, exclude, source } = request
   const key = serviceKey(service)
-  if (service.waypoint !== undefined) return waypointMissing(`service ${key}`, service.waypoint, service)
   if (!service.ports.some(({ port }) => port === destination.port)) {
     const known = service.ports.map(({ port }) => port).join(', ')
     return refuse('UNKNOWN_PORT', `service ${key} has no port ${destination.port}, only ${known || 'none'}`, service)
+  }
+  const waypoint = waypointOfService(snapshot, service)
+  if (waypoint !== undefined) {
+    const who = `service ${key}`
+    const decision = throughWaypoint(snapshot, { waypoint, who, target: destination, service }, request)
+    if (decision !== undefined) return decision
   }
   const family = familyOf(destination.address)
   const members = snapshot.endpointsOf(key)
@@ -81,19 +103,71 @@ function toService(snapshot: Snapshot, service: Service, request: RouteRequest):
     )
   }
   if (isOwnPort(source, endpoint.workload, endpoint.target)) return loop(endpoint.target, service)
-  return toWorkload(endpoint.workload, endpoint.target, service)
+  return toWorkload(snapshot, endpoint.workload, endpoint.target, request, service)
 }
 
-function toWorkload(workload: Workload, target: SocketAddress, service?: Service): RouteDecision {
-  // A service's traffic does not consult the endpoint's own waypoint (Istio's rule); the service's was handled before.
-  if (service === undefined && workload.waypoint !== undefined) {
-    return waypointMissing(`workload ${workload.namespace}/${workload.name}`, workload.waypoint)
+function toWorkload(
+  snapshot: Snapshot,
+  workload: Workload,
+  target: SocketAddress,
+  request: RouteRequest,
+  service?: Service,
+): RouteDecision {
+  const { source } = request
+  const who = `workload ${workload.namespace}/${workload.name}`
+  for (const waypoint of waypointsTowards(snapshot, source, workload, target.port, service)) {
+    const decision = throughWaypoint(snapshot, { waypoint, who, target, service }, request)
+    if (decision !== undefined) return decision
   }
+  return direct(workload, target, service)
+}
+
+function direct(workload: Workload, target: SocketAddress, service?: Service): RouteDecision {
   const via = service === undefined ? { workload } : { workload, service }
   if (workload.protocol === 'TCP') return { kind: 'plain', target, ...via }
   const expectedIdentities = [...new Set([workloadIdentity(workload), ...(service?.identities ?? [])])]
   const peer = { address: target.address, port: ports.hbone }
   return { kind: 'tunnel', target, peer, expectedIdentities, ...via }
+}
+
+interface Onward {
+  readonly waypoint: NamedWaypoint
+  /** Before whom it stands, for people. */
+  readonly who: string
+  /** Where the waypoint shall connect. */
+  readonly target: SocketAddress
+  readonly service: Service | undefined
+}
+
+/**
+ * The tunnel to an instance of a waypoint. Undefined where the connection goes on without it: the caller is the waypoint itself,
+ * or none can be reached and it may be gone around then.
+ */
+function throughWaypoint(
+  snapshot: Snapshot,
+  { waypoint, who, target, service }: Onward,
+  { source, random, exclude }: RouteRequest,
+): RouteDecision | undefined {
+  const known = waypoint.waypoint
+  if (known === undefined) {
+    const hint = 'which the mesh does not know: is there a Gateway of this name, with class culvert-waypoint?'
+    return refuse('NO_ENDPOINT', `${who} wants waypoint ${waypoint.key}, ${hint}`, service, waypoint)
+  }
+  if (isIdentityOf(snapshot, waypoint, source)) return undefined
+  const instances = instancesOf(snapshot, known)
+  const family = familyOf(target.address)
+  const instance = pickEndpoint(instances, { service: waypoint.key, port: ports.hbone, family, random, exclude })
+  if (instance !== undefined) {
+    const expectedIdentities = [workloadIdentity(instance.workload)]
+    const via = service === undefined ? { waypoint } : { waypoint, service }
+    return { kind: 'tunnel', target, peer: instance.target, workload: instance.workload, expectedIdentities, ...via }
+  }
+  if (known.gateway.whenUnreachable === 'bypass') return undefined
+  const tried = exclude === undefined || exclude.size === 0 ? '' : `, ${exclude.size} tried already`
+  const found = `${instances.length} known${tried}`
+  const hint = `does "culvert waypoint" run for it, with service account ${known.name}? Nothing goes around it`
+  const text = `waypoint ${waypointName(waypoint)} of ${who} has no healthy instance (${found}): ${hint}`
+  return refuse('NO_ENDPOINT', text, service, waypoint)
 }
 
 /** Ports of the proxy on an address where one listens: the source's own, and those of captured workloads. */
@@ -112,12 +186,17 @@ function loop(destination: SocketAddress, service?: Service): RouteDecision {
   )
 }
 
-/** Until layer 7 is served, going around a waypoint would skip its policy. */
-function waypointMissing(what: string, waypoint: string, service?: Service): RouteDecision {
-  return refuse('NO_ENDPOINT', `${what} wants waypoint ${waypoint}, which this proxy cannot reach`, service)
-}
-
-function refuse(code: ConstructorParameters<typeof MeshError>[0], message: string, service?: Service): RouteDecision {
+function refuse(
+  code: ConstructorParameters<typeof MeshError>[0],
+  message: string,
+  service?: Service,
+  waypoint?: NamedWaypoint,
+): RouteDecision {
   const error = new MeshError(code, message)
-  return service === undefined ? { kind: 'refuse', error } : { kind: 'refuse', error, service }
+  return {
+    kind: 'refuse',
+    error,
+    ...(service === undefined ? {} : { service }),
+    ...(waypoint === undefined ? {} : { waypoint }),
+  }
 }

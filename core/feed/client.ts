@@ -1,4 +1,4 @@
-// The agent's end of the feed: keeps one connection to the control plane, resumes after a break, and hides the breaks from
+// The end of the feed of an agent, or of a waypoint: keeps one connection to the control plane, resumes after a break, and hides the breaks from
 // its user: the last report and open certificate requests are sent again on the next connection.
 import { EventEmitter } from 'node:events'
 import { backoff, deadline, sleep } from '../base/deadline.ts'
@@ -32,6 +32,8 @@ export interface FeedClientOptions {
   resume(): { readonly epoch: string; readonly version: number; readonly digest?: string } | undefined
   /** Snapshot.digests(), asked for only where the control plane does not know the version. */
   digests(): Readonly<Record<string, string>>
+  /** Said in `hello`, besides those that the client itself has. */
+  readonly features?: readonly string[]
   /** Asks the host's daemon; without it the agent does not say that it can be asked. */
   explain?(question: ExplainQuestion): Promise<LiveView>
   readonly log: Logger
@@ -213,7 +215,8 @@ export class FeedClient extends EventEmitter<FeedEvents> {
     this.#connection = connection
     const resume = this.#options.resume()
     const { host, build } = this.#options
-    const features = this.#options.explain === undefined ? [packedFeature] : [packedFeature, 'explain']
+    const own = this.#options.explain === undefined ? [packedFeature] : [packedFeature, 'explain']
+    const features = [...own, ...(this.#options.features ?? [])]
     connection.send({ type: 'hello', host, build, features, ...(resume === undefined ? {} : { resume }) })
     const late = setTimeout(() => {
       if (!this.#welcomed) connection.fail(new MeshError('FEED_CLOSED', 'the control plane sent no welcome in time'))

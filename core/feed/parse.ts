@@ -68,7 +68,7 @@ const livePath = object(
     because: longText,
     transport: enumeration('tunnel', 'plaintext', 'loopback', 'none'),
   },
-  { uid: text(1024, 1), policy: longText },
+  { uid: text(1024, 1), policy: longText, waypoint: text(1024, 1) },
 ) as Shape<LivePath>
 
 const liveView = object({

@@ -31,16 +31,30 @@ export function readAnswer(fields: readonly HeaderField[]): ConnectAnswer {
   return { status: /^\d{3}$/.test(status) ? Number(status) : 0, headers: readHeaders(fields) }
 }
 
-/** The headers that mean something to a mesh; a repeated one counts as absent. */
+type HeaderKey = keyof TunnelHeaders
+
+/** Fields of the wire, in the order in which they are sent. */
+const names: Readonly<Record<HeaderKey, string>> = {
+  baggage: 'baggage',
+  forwarded: 'forwarded',
+  traceparent: 'traceparent',
+  source: 'x-culvert-source-identity',
+}
+const keys = Object.keys(names) as readonly HeaderKey[]
+const keyByName: ReadonlyMap<string, HeaderKey> = new Map(keys.map((key) => [names[key], key]))
+
+/** The headers that mean something to a mesh; a repeated one counts as absent, but for `source`, which then cannot be believed. */
 function readHeaders(fields: readonly HeaderField[]): TunnelHeaders {
-  const found: { baggage?: string; forwarded?: string; traceparent?: string } = {}
-  let repeated: Set<string> | undefined
+  const found: { -readonly [Key in keyof TunnelHeaders]: TunnelHeaders[Key] } = {}
+  let repeated: Set<HeaderKey> | undefined
   for (const [name, value] of fields) {
-    if (name !== 'baggage' && name !== 'forwarded' && name !== 'traceparent') continue
-    if (found[name] === undefined && repeated?.has(name) !== true) found[name] = value
+    const key = keyByName.get(name)
+    if (key === undefined) continue
+    if (found[key] === undefined && repeated?.has(key) !== true) found[key] = value
     else {
-      delete found[name]
-      repeated = (repeated ?? new Set()).add(name)
+      if (key === 'source') found.source = ''
+      else delete found[key]
+      repeated = (repeated ?? new Set()).add(key)
     }
   }
   return found
@@ -48,9 +62,12 @@ function readHeaders(fields: readonly HeaderField[]): TunnelHeaders {
 
 const connectMethod: HeaderField = [':method', 'CONNECT']
 
-/** Throws TUNNEL_BAD_REQUEST where `authority` cannot be sent. */
+/** Throws TUNNEL_BAD_REQUEST where `authority` or `source` cannot be sent: without `source` the sender would pass for the caller. */
 export function requestFields({ authority, headers }: ConnectRequest): readonly HeaderField[] {
   if (!isSendable(authority)) throw new MeshError('TUNNEL_BAD_REQUEST', 'CONNECT without a proper authority')
+  if (headers.source !== undefined && !isSendable(headers.source)) {
+    throw new MeshError('TUNNEL_BAD_REQUEST', 'CONNECT for a caller without a proper identity')
+  }
   return [connectMethod, [':authority', authority], ...headerFields(headers)]
 }
 
@@ -58,12 +75,13 @@ export function answerFields(status: number, headers: TunnelHeaders | undefined)
   return [[':status', String(status)], ...headerFields(headers)]
 }
 
-/** A header that cannot be sent is left out: they inform, and no connection depends on them. */
+/** A header that cannot be sent is left out: those inform, and no connection depends on them. */
 function headerFields(headers: TunnelHeaders | undefined): HeaderField[] {
   const fields: HeaderField[] = []
-  for (const name of ['baggage', 'forwarded', 'traceparent'] as const) {
-    const value = headers?.[name]
-    if (value !== undefined && isSendable(value)) fields.push([name, value])
+  if (headers === undefined) return fields
+  for (const key of keys) {
+    const value = headers[key]
+    if (value !== undefined && isSendable(value)) fields.push([names[key], value])
   }
   return fields
 }

@@ -49,6 +49,21 @@ export interface TunnelLimits {
   readonly idleTimeoutMs: number
 }
 
+/** Those that every session has, whatever its streams carry. */
+export type SessionLimits = Pick<
+  TunnelLimits,
+  | 'initialStreamWindowBytes'
+  | 'initialSessionWindowBytes'
+  | 'streamWindowBytes'
+  | 'sessionWindowBytes'
+  | 'maxFrameBytes'
+  | 'clientHeaderListBytes'
+  | 'serverHeaderListBytes'
+  | 'serverMaxStreams'
+  | 'resetBurst'
+  | 'resetsPerSecond'
+>
+
 export const defaultLimits: TunnelLimits = {
   initialStreamWindowBytes: 256 * 1024,
   initialSessionWindowBytes: 1024 * 1024,

@@ -15,6 +15,11 @@ export interface TunnelHeaders {
   readonly baggage?: string
   readonly forwarded?: string
   readonly traceparent?: string
+  /**
+   * `x-culvert-source-identity`: SPIFFE URI of the caller for whom a waypoint asks; whoever reads it decides whether the peer may
+   * speak for others. Empty where it came more than once: there, and not to be believed.
+   */
+  readonly source?: string
 }
 
 /** A CONNECT that waits for an answer. Exactly one of `accept` and `reject` must be called. */

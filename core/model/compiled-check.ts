@@ -50,6 +50,17 @@ export function list(item: Check): Check {
   }
 }
 
+/** An object of one of several forms, told apart by the word in its field `by`. */
+export function union(by: string, forms: Readonly<Record<string, Check>>): Check {
+  const words = oneOf(...Object.keys(forms))
+  return (value, path) => {
+    if (!isObject(value)) return wrong(path, 'an object')
+    const word = Object.hasOwn(value, by) ? value[by] : undefined
+    const reason = words(word, path === '' ? by : `${path}.${by}`)
+    return reason ?? forms[word as string]?.(value, path)
+  }
+}
+
 /** An object used as a map. */
 export function record(key: Check, item: Check): Check {
   return (value, path) => {

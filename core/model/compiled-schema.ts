@@ -15,18 +15,14 @@ import {
   text,
   textLike,
 } from './compiled-check.ts'
+import { routesKey } from './layer-seven-index.ts'
+import { destination, namespacedKey, port, portKey, rateLimit, routeTable } from './layer-seven-schema.ts'
 import type { CompiledKind, CompiledResource } from './types.ts'
 
 const name = text(1, 253)
 const label = text(0, 1024)
 const address = textLike((value) => canonicalAddress(value) === value, 'a canonical IP address')
 const cidr = textLike((value) => parseCidr(value) !== undefined, 'a CIDR')
-const port = integer(1, 65535)
-const portKey = textLike(
-  (value) => /^[1-9]\d{0,4}$/.test(value) && Number(value) <= 65535,
-  'a port number without leading zeros',
-)
-const namespacedKey = textLike((value) => /^[^/]+\/[^/]+$/.test(value), 'namespace/name')
 const authenticationMode = oneOf('STRICT', 'PERMISSIVE')
 
 const workload = object(
@@ -134,6 +130,9 @@ const checks: Readonly<Record<CompiledKind, Check>> = {
   Workload: workload,
   Service: service,
   Authorization: authorization,
+  Routes: routeTable,
+  Destination: destination,
+  RateLimit: rateLimit,
 }
 
 /** Whether `kind` is one that this version knows. */
@@ -157,7 +156,12 @@ function keyOf(resource: CompiledResource): string {
       return resource.value.uid
     case 'Service':
       return `${resource.value.namespace}/${resource.value.hostname}`
+    case 'Routes':
+      return routesKey(resource.value.service, resource.value.port)
+    case 'Destination':
+      return resource.value.service
     case 'Authorization':
+    case 'RateLimit':
       return `${resource.value.namespace}/${resource.value.name}`
   }
 }

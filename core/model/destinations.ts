@@ -80,11 +80,12 @@ export interface DestinationPolicy {
   readonly tls?: 'disable' | 'mesh'
 }
 
+/** What DestinationRules say of one Service: those of one host stand together, the oldest first. */
 export interface Destination {
   /** Key of the Service. */
   readonly service: string
-  /** `namespace/name` of the DestinationRule. */
-  readonly source: string
+  /** `namespace/name` of the DestinationRules. */
+  readonly sources: readonly string[]
   readonly policy: DestinationPolicy
   /** By port; replaces the same part of `policy`. */
   readonly ports: Readonly<Record<string, DestinationPolicy>>

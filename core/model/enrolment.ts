@@ -1,9 +1,10 @@
 // Which workloads the mesh captures, by labels: asked by the compile step, by the CLI and by the lab. And what labels of the
 // mesh say that has no effect, for the field tables.
+import { waypointLabelsWithoutEffect } from './waypoint-labels.ts'
+
 type Labels = Readonly<Record<string, string>>
 
 export const dataplaneMode = { own: 'culvert.dev/dataplane-mode', istio: 'istio.io/dataplane-mode' } as const
-const useWaypoint = 'istio.io/use-waypoint'
 
 export type EnrolmentMode = 'ambient' | 'none'
 
@@ -32,9 +33,6 @@ export function labelsWithoutEffect(labels: unknown): string | undefined {
   const texts = Object.values(dataplaneMode)
     .filter((name) => Object.hasOwn(values, name) && wordOf(values, name) === undefined)
     .map((name) => `${name}: "${values[name]}" is neither ambient nor none and counts as absent`)
-  const waypoint = Object.hasOwn(values, useWaypoint) ? values[useWaypoint] : undefined
-  if (waypoint !== undefined && waypoint !== 'none') {
-    texts.push(`${useWaypoint}: "${waypoint}" is not used: this version has no waypoints, traffic stays at layer 4`)
-  }
+  texts.push(...waypointLabelsWithoutEffect(values))
   return texts.length === 0 ? undefined : texts.join('; ')
 }

@@ -13,8 +13,11 @@ export interface ExplainQuestion {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** What the mesh does with a workload: `pending` will be captured, `leaving` still is, `unknown` is no workload of the mesh. */
-export type Capture = 'captured' | 'pending' | 'leaving' | 'outside' | 'unknown'
+/**
+ * What the mesh does with a workload: `pending` will be captured, `leaving` still is, a `waypoint` uses tunnels of itself,
+ * `unknown` is no workload of the mesh.
+ */
+export type Capture = 'captured' | 'pending' | 'leaving' | 'waypoint' | 'outside' | 'unknown'
 
 export interface ExplainedWorkload {
   readonly uid: string
@@ -58,7 +61,25 @@ export interface ExplainedAuthorization {
   readonly policies: readonly ExplainedPolicy[]
 }
 
-/** One way that a connection may take. */
+/** The waypoint that stands before a destination, and what it means for one way. */
+export interface ExplainedWaypoint {
+  /** `namespace/name`; a key `namespace/hostname` where the mesh does not know it. */
+  readonly waypoint: string
+  /** `unreachable`: the source's proxy refuses the connection for want of it. */
+  readonly outcome: 'passed' | 'gone-around' | 'unreachable'
+  /** Whose label it is, and why the outcome. */
+  readonly because: string
+  /** Where it is passed: of which instances one is drawn, their tunnels, `ip:15008`, and shares in (0, 1]. */
+  readonly instances: readonly {
+    readonly workload: Omit<ExplainedWorkload, 'capture'>
+    readonly peer: string
+    readonly share: number
+  }[]
+  /** SPIFFE URIs of the tunnel to it: what the source presents, and of which the waypoint must present one. */
+  readonly identities?: { readonly source: string; readonly destination: readonly string[] }
+}
+
+/** One way that a connection may take. Through a waypoint `transport`, `peer` and `identities` are about the tunnel behind it. */
 export interface ExplainedPath {
   /** Where the application believes to connect, `ip:port`. */
   readonly dial: string
@@ -80,6 +101,7 @@ export interface ExplainedPath {
   readonly peer?: string
   /** SPIFFE URIs: what the source presents, and of which the peer must present one. */
   readonly identities?: { readonly source: string; readonly destination: readonly string[] }
+  readonly waypoint?: ExplainedWaypoint
   /** The caller's address, as the application sees it. */
   readonly callerSeen?: string
   readonly peerAuthentication?: { readonly mode: 'STRICT' | 'PERMISSIVE'; readonly source?: string }
@@ -141,6 +163,8 @@ export type LivePath = Pick<ExplainedPath, 'dial' | 'target' | 'verdict' | 'beca
   readonly uid?: string
   /** What decided. */
   readonly policy?: string
+  /** The waypoint that is passed, `namespace/name`. */
+  readonly waypoint?: string
 }
 
 /** What one daemon says: the same question, answered on the state that it works with. */

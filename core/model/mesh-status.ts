@@ -33,6 +33,8 @@ export interface Refusal extends RefusedResource {
 
 export interface HostStatus {
   readonly host: string
+  /** A machine with an agent, or a waypoint, which is a host of its own. */
+  readonly kind?: 'agent' | 'waypoint'
   readonly connected: boolean
   readonly connectedSince?: string
   /** The id of the replica that it is connected to. */

@@ -1,11 +1,12 @@
-// The compiled model of layer-7 routing: what control/compile/routes makes of HTTPRoute, GRPCRoute and VirtualService, and what
-// core/decide/http decides on. All types are readonly; a value is replaced, never changed.
+// The compiled model of routing at waypoints: what control/compile/routes makes of the routes of the Gateway API and of
+// VirtualServices, and what core/decide decides on. All types are readonly; a value is replaced, never changed.
 
-export type RouteKind = 'HTTPRoute' | 'GRPCRoute' | 'VirtualService'
+export type RouteKind = 'GRPCRoute' | 'HTTPRoute' | 'TLSRoute' | 'TCPRoute' | 'VirtualService'
 
 /** Which rule of which object, for logs, metrics and `explain`. */
 export interface RouteOrigin {
-  readonly kind: RouteKind
+  /** `Service`: the frontend itself, whose routes could not be read. */
+  readonly kind: RouteKind | 'Service'
   readonly namespace: string
   readonly name: string
   /** Name of the rule, where it has one. */
@@ -25,6 +26,33 @@ export interface RouteGroup {
   readonly precedence: RoutePrecedence
   /** In order; for `specific` the order that breaks ties: oldest object, then `namespace/name`, then rule. */
   readonly routes: readonly Route[]
+  /**
+   * For connections that are not HTTP, of which the first that holds counts; one that none holds for is refused. Undefined: such
+   * connections go to the Service. With `connections` and no `routes` no connection is taken for HTTP.
+   */
+  readonly connections?: readonly ConnectionRoute[]
+}
+
+/** A rule of TCPRoute or TLSRoute, or of `tcp` or `tls` of a VirtualService. */
+export interface ConnectionRoute {
+  readonly origin: RouteOrigin
+  /** Any is enough; none at all: every connection. */
+  readonly matches: readonly ConnectionMatch[]
+  /** Without any that has a weight the connection is refused. */
+  readonly destinations: readonly { readonly weight: number; readonly backend: Backend }[]
+}
+
+/** All that is there must hold. */
+export interface ConnectionMatch {
+  /** Server names of TLS, in lower case; `*.domain` stands for one or more labels. A connection that is not TLS never fits. */
+  readonly serverNames?: readonly string[]
+  readonly port?: number
+  /** CIDRs of the address that the client connected to. */
+  readonly destinationBlocks?: readonly string[]
+  /** CIDRs of the caller. */
+  readonly sourceBlocks?: readonly string[]
+  readonly sourceNamespace?: string
+  readonly sourceLabels?: Readonly<Record<string, string>>
 }
 
 /** Routing of one frontend: a port of a Service. */

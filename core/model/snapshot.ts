@@ -3,11 +3,16 @@
 import { isDeepStrictEqual } from 'node:util'
 import { CidrTrie } from '../net/cidr.ts'
 import { checkResource, isCompiledKind } from './compiled-schema.ts'
+import type { Destination } from './destinations.ts'
 import { digestOf } from './digest.ts'
+import { isLayerSeven, LayerSevenIndex } from './layer-seven-index.ts'
 import { Owners } from './owners.ts'
 import { compilePolicy, type Policy } from './policy.ts'
 import { PolicyIndex, type PolicySet } from './policy-index.ts'
-import { denyAllFor } from './stand-in.ts'
+import type { RateLimit } from './rate-limits.ts'
+import type { RouteTable } from './routes.ts'
+import { type ChangeRecord, noChange, record, type SnapshotChange } from './snapshot-change.ts'
+import { denyAllFor, unreadableRoutes } from './stand-in.ts'
 import type {
   Authorization,
   CompiledDelta,
@@ -19,24 +24,6 @@ import type {
   Service,
   Workload,
 } from './types.ts'
-
-/** What one delta really changed: equal values that were sent again are not in it. */
-export interface SnapshotChange {
-  /** True where any verdict of `authorize` may differ for reasons other than the workloads in `workloads`. */
-  readonly authorizations: boolean
-  readonly settings: boolean
-  /** uids that are new, other than before, or gone. */
-  readonly workloads: ReadonlySet<string>
-  /** Keys of services, likewise; an endpoint's change is not a change of its service. */
-  readonly services: ReadonlySet<string>
-}
-
-interface ChangeRecord extends SnapshotChange {
-  authorizations: boolean
-  settings: boolean
-  readonly workloads: Set<string>
-  readonly services: Set<string>
-}
 
 /** Until the control plane has spoken. */
 const initialSettings: MeshSettings = {
@@ -76,6 +63,9 @@ export class Snapshot {
     Workload: new Map(),
     Service: new Map(),
     Authorization: new Map(),
+    Routes: new Map(),
+    Destination: new Map(),
+    RateLimit: new Map(),
   }
   readonly #workloadByAddress = new Owners<Workload>(byTrust)
   readonly #serviceByVip = new Owners<Service>(byKey)
@@ -85,6 +75,9 @@ export class Snapshot {
     { readonly members: Map<string, Workload>; list?: readonly Workload[] | undefined }
   >()
   readonly #policies = new PolicyIndex()
+  readonly #layerSeven = new LayerSevenIndex()
+  /** Tables that stand in for ones that could not be read. */
+  readonly #unreadable = new WeakSet<object>()
   readonly #digests = new WeakMap<CompiledResource, string>()
 
   /** Epoch of the last delta; empty before the first. */
@@ -107,7 +100,8 @@ export class Snapshot {
 
   /**
    * Takes a delta: each resource wholly or not at all. What is refused is returned with the reason; of a refused Workload,
-   * Service or Mesh the previous value stays, in place of a refused Authorization everything in its scope is denied.
+   * Service, Mesh, Destination or RateLimit the previous value stays, in place of a refused Authorization everything in its scope
+   * is denied, in place of refused Routes every request to the frontend is answered with 503.
    */
   apply(delta: CompiledDelta): readonly RefusedResource[] {
     const change = noChange()
@@ -163,6 +157,21 @@ export class Snapshot {
     return this.#policies.for(workload)
   }
 
+  /** Routes of one port of a service, if any are attached. @param key of the Service */
+  routesOf(key: string, port: number): RouteTable | undefined {
+    return this.#layerSeven.routesOf(key, port)
+  }
+
+  /** What DestinationRules say of a service: at most one that says it all. */
+  destinationsOf(key: string): readonly Destination[] {
+    return this.#layerSeven.destinationsOf(key)
+  }
+
+  /** Limits whose targets name the service, a route that is attached to it, or the waypoint that it is; by name. */
+  rateLimitsOf(key: string): readonly RateLimit[] {
+    return this.#layerSeven.rateLimitsOf(key)
+  }
+
   /** Whether the address is in a range of virtual IPs, owned by a service or not. */
   isVirtual(address: string): boolean {
     return this.#virtual.matches(address)
@@ -178,6 +187,18 @@ export class Snapshot {
 
   *authorizations(): IterableIterator<Authorization> {
     for (const resource of this.#held.Authorization.values()) yield resource.value as Authorization
+  }
+
+  *routes(): IterableIterator<RouteTable> {
+    for (const resource of this.#held.Routes.values()) yield resource.value as RouteTable
+  }
+
+  *destinations(): IterableIterator<Destination> {
+    for (const resource of this.#held.Destination.values()) yield resource.value as Destination
+  }
+
+  *rateLimits(): IterableIterator<RateLimit> {
+    for (const resource of this.#held.RateLimit.values()) yield resource.value as RateLimit
   }
 
   /** The same for equal states, whatever led to them. */
@@ -230,6 +251,7 @@ export class Snapshot {
     if (reason === undefined) reason = this.#store(resource, change)
     if (reason !== undefined && resource.kind === 'Authorization')
       this.#deny(resource.key, resource.value, reason, change)
+    if (reason !== undefined && resource.kind === 'Routes') this.#standIn(resource.key, reason, change)
     return reason
   }
 
@@ -246,6 +268,7 @@ export class Snapshot {
     } catch (error: unknown) {
       return error instanceof Error ? error.message : String(error)
     }
+    if (held !== undefined) record(change, held)
     record(change, resource)
     return undefined
   }
@@ -259,7 +282,16 @@ export class Snapshot {
     record(change, resource)
   }
 
+  /** Takes the place of the frontend's routes, those before them too. */
+  #standIn(key: string, reason: string, change: ChangeRecord): void {
+    const value = unreadableRoutes(key, reason)
+    if (value === undefined) return
+    this.#unreadable.add(value)
+    this.#store({ kind: 'Routes', key, value }, change)
+  }
+
   #isStandIn(resource: CompiledResource): boolean {
+    if (resource.kind === 'Routes') return this.#unreadable.has(resource.value)
     return resource.kind === 'Authorization' && this.#policies.get(resource.key)?.standsInFor !== undefined
   }
 
@@ -284,12 +316,17 @@ export class Snapshot {
         const policy: Policy = compilePolicy(resource.key, resource.value)
         return () => this.#policies.set(policy)
       }
+      case 'Routes':
+      case 'Destination':
+      case 'RateLimit':
+        return () => this.#layerSeven.set(resource)
     }
   }
 
   #unindex(resource: CompiledResource): void {
     if (resource.kind === 'Workload') this.#unindexWorkload(resource.value)
     if (resource.kind === 'Authorization') this.#policies.delete(resource.key)
+    if (isLayerSeven(resource)) this.#layerSeven.delete(resource)
     if (resource.kind !== 'Service') return
     for (const vip of resource.value.vips) this.#serviceByVip.delete(vip, resource.value)
     this.#serviceByHostname.delete(resource.value.hostname.toLowerCase(), resource.value)
@@ -327,17 +364,4 @@ function rangesOf(settings: MeshSettings): CidrTrie<true> {
   const ranges = new CidrTrie<true>()
   for (const range of settings.vipRanges) ranges.insert(range, true)
   return ranges
-}
-
-function noChange(): ChangeRecord {
-  return { authorizations: false, settings: false, workloads: new Set(), services: new Set() }
-}
-
-function record(change: ChangeRecord, { kind, key }: CompiledResource): void {
-  if (kind === 'Workload') change.workloads.add(key)
-  else if (kind === 'Service') change.services.add(key)
-  else {
-    change.authorizations = true
-    if (kind === 'Mesh') change.settings = true
-  }
 }

@@ -1,5 +1,8 @@
 // The compiled model: what the feed carries and every proxy decides on. Written by control/compile, read by core/decide.
 // All types are readonly; a value is replaced, never changed.
+import type { Destination } from './destinations.ts'
+import type { RateLimit } from './rate-limits.ts'
+import type { RouteTable } from './routes.ts'
 
 /** How peers reach a workload: `HBONE` through the tunnel on port 15008, `TCP` in plaintext. */
 export type WorkloadProtocol = 'HBONE' | 'TCP'
@@ -141,13 +144,17 @@ export interface MeshSettings {
 
 /**
  * One compiled resource. `key` is unique within its kind: a Workload's uid, a Service's `namespace/hostname`, an
- * Authorization's `namespace/name`, `mesh` for the settings.
+ * Authorization's `namespace/name`, `mesh` for the settings. For waypoints only: Routes `<key of the Service>:<port>`, Destination
+ * the key of the Service, RateLimit `namespace/name`.
  */
 export type CompiledResource =
   | { readonly kind: 'Mesh'; readonly key: 'mesh'; readonly value: MeshSettings }
   | { readonly kind: 'Workload'; readonly key: string; readonly value: Workload }
   | { readonly kind: 'Service'; readonly key: string; readonly value: Service }
   | { readonly kind: 'Authorization'; readonly key: string; readonly value: Authorization }
+  | { readonly kind: 'Routes'; readonly key: string; readonly value: RouteTable }
+  | { readonly kind: 'Destination'; readonly key: string; readonly value: Destination }
+  | { readonly kind: 'RateLimit'; readonly key: string; readonly value: RateLimit }
 
 export type CompiledKind = CompiledResource['kind']
 

@@ -64,6 +64,22 @@ export function release(chunk: Buffer): void {
   if (chunk.length >= keptBytes) owners.get(chunk.buffer)?.release()
 }
 
+/**
+ * A buffer of its own life with the bytes of `slice`, which is a part of a chunk that a reader handed out: to be released besides that
+ * chunk. What is short is copied, if it would hold up a buffer of the pool.
+ */
+export function keepSlice(slice: Buffer): Buffer {
+  const slab = owners.get(slice.buffer)
+  if (slab === undefined) return slice
+  if (slice.length < keptBytes) {
+    const copy = Buffer.allocUnsafe(slice.length)
+    copy.set(slice)
+    return copy
+  }
+  slab.retain()
+  return slice
+}
+
 /** One more will `release` the chunk: its bytes stay until all of them have. */
 export function retain(chunk: Buffer): void {
   if (chunk.length >= keptBytes) owners.get(chunk.buffer)?.retain()

@@ -1,7 +1,7 @@
 // Reads a TCP or TLS socket into buffers of read-buffers.ts. Node offers the same as `onread`, but not for sockets that a server
 // accepted nor for TLS over another socket; the switch is there all the same. Where it is not, 'data' serves. Called by the byte
 // pump and by the sessions of tunnels.
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { attachSlab, detachSlab, keptBytes, type Slab } from './read-buffers.ts'
 
 /** From so much in one read a socket is taken to carry bulk: it gets a buffer of its own, of which parts may be kept. */
@@ -24,11 +24,11 @@ export interface SocketReader {
 }
 
 /**
- * Hands out what `socket` reads, what it has buffered first. A chunk is valid during the call only, but slices of it that
+ * Hands out what `socket` reads, what it has buffered first; any other stream will do, too, but then Node's own buffers serve. A chunk is valid during the call only, but slices of it that
  * `keep` returned are valid until they are released (read-buffers.ts). 'end', 'error', 'close', `pause` and `resume` are as
  * ever, 'data' and 'readable' are not emitted any more.
  */
-export function readSocket(socket: Socket, reader: SocketReader | SocketReader['read']): void {
+export function readSocket(socket: Duplex, reader: SocketReader | SocketReader['read']): void {
   const taker = typeof reader === 'function' ? { read: reader } : reader
   const ahead: SocketInput | undefined = Reflect.get(socket, inputOf)
   const input = ahead ?? new SocketInput(socket, taker)
@@ -44,7 +44,7 @@ export function readSocket(socket: Socket, reader: SocketReader | SocketReader['
  * For a socket that was accepted in this turn: what it reads before `readSocket` is called waits here, without the 64 KiB that Node
  * takes for each read. Where Node has no such switch, Node's own buffer serves.
  */
-export function readAhead(socket: Socket): void {
+export function readAhead(socket: Duplex): void {
   const ahead = new Ahead(socket)
   const input = new SocketInput(socket, ahead)
   switchToUserBuffer(socket, input)
@@ -52,10 +52,10 @@ export function readAhead(socket: Socket): void {
 
 class Ahead implements SocketReader {
   readonly chunks: Buffer[] = []
-  readonly #socket: Socket
+  readonly #socket: Duplex
   #bytes = 0
 
-  constructor(socket: Socket) {
+  constructor(socket: Duplex) {
     this.#socket = socket
   }
 
@@ -88,7 +88,7 @@ function nextBuffer(): Buffer {
 }
 
 export class SocketInput {
-  readonly #socket: Socket
+  readonly #socket: Duplex
   #reader: SocketReader
   #slab: Slab | undefined
   /** Of the slab, what is in use. */
@@ -100,7 +100,7 @@ export class SocketInput {
   #resting = false
   #reading: 'scratch' | 'slab' | 'own' = 'own'
 
-  constructor(socket: Socket, reader: SocketReader) {
+  constructor(socket: Duplex, reader: SocketReader) {
     this.#socket = socket
     this.#reader = reader
   }
@@ -197,7 +197,7 @@ function turnEnds(): void {
 /** What `onread` sets on a socket that Node makes itself. */
 const switches = { buffer: 'kBuffer', callback: 'kBufferCb', generator: 'kBufferGen' } as const
 
-function switchToUserBuffer(socket: Socket, input: SocketInput): boolean {
+function switchToUserBuffer(socket: Duplex, input: SocketInput): boolean {
   const handle: unknown = Reflect.get(socket, '_handle')
   if (typeof handle !== 'object' || handle === null) return false
   const use: unknown = Reflect.get(handle, 'useUserBuffer')
@@ -216,7 +216,7 @@ type Switches = Readonly<Record<keyof typeof switches, symbol>>
 /** The same for every socket of a process. */
 let found: Switches | undefined
 
-function findSwitches(socket: Socket): Switches | undefined {
+function findSwitches(socket: Duplex): Switches | undefined {
   const symbols = new Map(Object.getOwnPropertySymbols(socket).map((symbol) => [symbol.description, symbol]))
   const buffer = symbols.get(switches.buffer)
   const callback = symbols.get(switches.callback)

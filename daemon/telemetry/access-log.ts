@@ -28,13 +28,18 @@ export function pairFields(facts: ConnectionFacts, clusterName: string): AccessF
 }
 
 /** What is of this connection alone. */
-export function connectionFields({ source, destination, dryRun }: ConnectionFacts): AccessFields {
+export function connectionFields({ source, destination, via, dryRun }: ConnectionFacts): AccessFields {
   const hbone = destination.hboneAddress
   const fields: Record<string, string> = {
     'src.addr': formatSocketAddress(source.address),
     'dst.addr': formatSocketAddress(destination.address),
   }
   if (hbone !== undefined) fields['dst.hbone_addr'] = formatSocketAddress(hbone)
+  if (via !== undefined) fields['via.waypoint'] = via.waypoint
+  if (via?.peer !== undefined) {
+    fields['via.addr'] = formatSocketAddress(via.peer.address)
+    fields['via.identity'] = formatIdentity(via.peer.identity)
+  }
   if (dryRun !== undefined) fields['policy.dry_run'] = dryRun
   return fields
 }

@@ -1,14 +1,9 @@
 // Istio's standard labels of TCP metrics for one connection. Pure; telemetry.ts keeps the series that they name.
 import type { Identity } from '../../core/identity/spiffe.ts'
 import { formatIdentity } from '../../core/identity/spiffe.ts'
-import {
-  applicationOf,
-  canonicalName,
-  canonicalRevision,
-  versionOf,
-  workloadIdentity,
-} from '../../core/model/canonical.ts'
+import { workloadIdentity } from '../../core/model/canonical.ts'
 import type { Service, Workload } from '../../core/model/types.ts'
+import { unknown, workloadLabelNames, workloadLabelValues } from '../../core/model/workload-labels.ts'
 import type { SocketAddress } from '../../core/net/address.ts'
 
 /** What is known of a connection once it is routed. `secure` says that it crosses, or crossed, a tunnel. */
@@ -29,28 +24,23 @@ export interface ConnectionFacts {
     readonly workload?: Workload | undefined
   }
   readonly service?: Service | undefined
+  /** The waypoint on the way; `peer` where it asks for the caller (inbound). */
+  readonly via?:
+    | {
+        /** `namespace/name`. */
+        readonly waypoint: string
+        readonly peer?: { readonly identity: Identity; readonly address: SocketAddress } | undefined
+      }
+    | undefined
   readonly secure: boolean
   /** What dry-run policies would have decided, where that differs. */
   readonly dryRun?: string | undefined
 }
 
-const sides = ['source', 'destination'] as const
-const sideLabels = [
-  'workload',
-  'workload_namespace',
-  'principal',
-  'app',
-  'version',
-  'cluster',
-  'canonical_service',
-  'canonical_revision',
-  'region',
-  'zone',
-] as const
-
 export const labelNames: readonly string[] = [
   'reporter',
-  ...sides.flatMap((side) => sideLabels.map((label) => `${side}_${label}`)),
+  ...workloadLabelNames('source'),
+  ...workloadLabelNames('destination'),
   'destination_service',
   'destination_service_name',
   'destination_service_namespace',
@@ -59,17 +49,14 @@ export const labelNames: readonly string[] = [
   'connection_security_policy',
 ]
 
-/** What a label says where nothing is known. */
-export const unknown = 'unknown'
-
 /** Values in the order of `labelNames`. `flag` is `-` or the access-log flag of an error. */
 export function labelValues(facts: ConnectionFacts, clusterName: string, flag: string): readonly string[] {
   const { source, destination, service, secure } = facts
   const caller = source.identity === undefined ? undefined : formatIdentity(source.identity)
   return [
     facts.reporter,
-    ...sideValues(source.workload, callerPrincipal(facts, caller), source.identity?.namespace, clusterName),
-    ...sideValues(destination.workload, calledPrincipal(destination.workload), undefined, clusterName),
+    ...workloadLabelValues(source.workload, callerPrincipal(facts, caller), source.identity?.namespace, clusterName),
+    ...workloadLabelValues(destination.workload, calledPrincipal(destination.workload), undefined, clusterName),
     service?.hostname ?? unknown,
     service?.name ?? unknown,
     service?.namespace ?? unknown,
@@ -88,31 +75,4 @@ function callerPrincipal(facts: ConnectionFacts, certificate: string | undefined
 
 function calledPrincipal(workload: Workload | undefined): string {
   return workload === undefined ? unknown : workloadIdentity(workload)
-}
-
-function sideValues(
-  workload: Workload | undefined,
-  principal: string,
-  namespace: string | undefined,
-  clusterName: string,
-): readonly string[] {
-  if (workload === undefined) {
-    return sideLabels.map((label) => {
-      if (label === 'principal') return principal
-      return label === 'workload_namespace' ? (namespace ?? unknown) : unknown
-    })
-  }
-  const [region, zone] = workload.locality.split('/')
-  return [
-    workload.name,
-    workload.namespace,
-    principal,
-    applicationOf(workload) ?? unknown,
-    versionOf(workload) ?? unknown,
-    clusterName || unknown,
-    canonicalName(workload),
-    canonicalRevision(workload),
-    region || unknown,
-    zone || unknown,
-  ]
 }

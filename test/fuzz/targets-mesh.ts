@@ -13,16 +13,17 @@ import {
   parseHandoffToAgent,
   parseHandoffToDaemon,
 } from '../../core/feed/parse.ts'
+import { formatForwarded, forwardedFor, forwardedHost } from '../../core/hbone/forwarded.ts'
 import { checkFields, isSendable } from '../../core/hbone/h2/message.ts'
 import { readRequest } from '../../core/hbone/headers.ts'
+import { formatBaggage } from '../../core/hbone/tunnel-headers.ts'
 import { formatIdentity, parseIdentity } from '../../core/identity/spiffe.ts'
 import { serverTls } from '../../core/identity/tls.ts'
-import { formatSocketAddress, parseSocketAddress } from '../../core/net/address.ts'
+import { canonicalAddress, formatSocketAddress, parseSocketAddress } from '../../core/net/address.ts'
 import { answer } from '../../daemon/dns/answer.ts'
 import { FrameReader } from '../../daemon/dns/frames.ts'
 import { encodeAnswer } from '../../daemon/dns/response.ts'
 import { readQuery, readQuestion, sameQuestion, udpLimit } from '../../daemon/dns/wire.ts'
-import { formatBaggage, formatForwarded, forwardedHost } from '../../daemon/tunnel-headers.ts'
 import { meshSettings, service, snapshotOf, workload } from '../helpers/model.ts'
 import { mutated, mutations, pieces, sizes } from './bytes.ts'
 import { headerList } from './conversation.ts'
@@ -75,6 +76,8 @@ const metadata = fuzzTarget(
   fc.asyncProperty(forwarded, headerList, fc.string(), fc.string(), async (text, fields, name, locality) => {
     const found = forwardedHost(text)
     demand(found === undefined || /^[a-z0-9.-]{1,253}$/.test(found), `host ${found}`)
+    const caller = forwardedFor(text)
+    demand(caller === undefined || canonicalAddress(caller.address) === caller.address, `for ${caller?.address}`)
     const request = checkFields(fields, 'request') === undefined ? readRequest(fields) : undefined
     demand(request === undefined || request.authority !== '', 'a CONNECT to nowhere')
     const source = workload({ name: name.toWellFormed(), locality: locality.toWellFormed() })

@@ -40,3 +40,14 @@ export function policy(name: string, spec: object, meta: Meta = {}): MeshObject 
 export function peerAuthentication(name: string, spec: object, meta: Meta = {}): MeshObject {
   return object('security.istio.io/v1beta1', 'PeerAuthentication', name, spec, { namespace: 'shop', ...meta })
 }
+
+/** As `istioctl waypoint generate` writes it; `spec` replaces parts. */
+export function gateway(name: string, spec: object = {}, meta: Meta = {}): MeshObject {
+  const listeners = [{ name: 'mesh', port: 15008, protocol: 'HBONE' }]
+  const whole = { gatewayClassName: 'culvert-waypoint', listeners, ...spec }
+  return object('gateway.networking.k8s.io/v1', 'Gateway', name, whole, { namespace: 'shop', ...meta })
+}
+
+export function gatewayClass(name: string, controllerName: string): MeshObject {
+  return object('gateway.networking.k8s.io/v1', 'GatewayClass', name, { controllerName }, {})
+}

@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parse } from 'yaml'
-import { joinMesh } from '../../agent/join.ts'
 import { build, type Control } from '../../control/app.ts'
 import { controlRows } from '../../control/config.ts'
 import { renderKubeconfig } from '../../control/kubeconfig.ts'
 import { parseConfig } from '../../core/base/config.ts'
 import { nullLogger } from '../../core/base/log.ts'
 import { FeedClient } from '../../core/feed/client.ts'
+import { joinMesh } from '../../core/feed/join.ts'
 import type { WorkloadReport } from '../../core/feed/messages.ts'
 import { createCsr, createKeyPair } from '../../core/identity/csr.ts'
 import { Snapshot } from '../../core/model/snapshot.ts'
@@ -122,7 +122,7 @@ export class Host {
   /** How often the control plane wanted the digests. */
   resyncs = 0
 
-  constructor(control: Control, credentials: Credentials, resumed?: Snapshot) {
+  constructor(control: Control, credentials: Credentials, resumed?: Snapshot, features: readonly string[] = []) {
     this.credentials = credentials
     if (resumed !== undefined) this.snapshot = resumed
     const { address, port } = control.addresses.feed
@@ -140,6 +140,7 @@ export class Host {
         this.resyncs += 1
         return this.snapshot.digests()
       },
+      features,
       log: nullLogger(),
       timing: { retryBaseMs: 10, retryMaxMs: 50 },
     })

@@ -1,5 +1,6 @@
 // Objects of the routing kinds, as a store would hold them, and the way from objects to a decision.
-import { type CompiledRoutes, compileRoutes } from '../../control/compile/routes/tables.ts'
+import { type Compiled, compile } from '../../control/compile/compile.ts'
+import type { Finding } from '../../control/compile/conditions.ts'
 import { compileRouting, type RouteDecision, routeRequest } from '../../core/decide/http/route-request.ts'
 import type { MeshObject, ObjectMeta } from '../../core/model/resource.ts'
 import type { RouteTable } from '../../core/model/routes.ts'
@@ -8,7 +9,7 @@ import { type Asked, request } from './routing.ts'
 
 type Meta = Partial<ObjectMeta>
 
-function object(apiVersion: string, kind: string, name: string, spec: object, meta: Meta): MeshObject {
+export function routeObject(apiVersion: string, kind: string, name: string, spec: object, meta: Meta): MeshObject {
   const metadata = { name, namespace: 'shop', creationTimestamp: '2026-01-01T00:00:00Z', ...meta }
   return { apiVersion, kind, metadata, spec: spec as Record<string, unknown> }
 }
@@ -20,26 +21,26 @@ export function routed(name: string, meta: Meta = {}, spec: object = {}): MeshOb
     { name: 'alt', port: 8080 },
     { name: 'grpc', port: 7070 },
   ]
-  return object('v1', 'Service', name, { ports, ...spec }, meta)
+  return routeObject('v1', 'Service', name, { ports, ...spec }, meta)
 }
 
 /** To `echo`, of the route's namespace. */
 export const toEcho = [{ group: '', kind: 'Service', name: 'echo' }]
 
 export function httpRoute(name: string, rules: readonly object[], spec: object = {}, meta: Meta = {}): MeshObject {
-  return object('gateway.networking.k8s.io/v1', 'HTTPRoute', name, { parentRefs: toEcho, rules, ...spec }, meta)
+  return routeObject('gateway.networking.k8s.io/v1', 'HTTPRoute', name, { parentRefs: toEcho, rules, ...spec }, meta)
 }
 
 export function grpcRoute(name: string, rules: readonly object[], spec: object = {}, meta: Meta = {}): MeshObject {
-  return object('gateway.networking.k8s.io/v1', 'GRPCRoute', name, { parentRefs: toEcho, rules, ...spec }, meta)
+  return routeObject('gateway.networking.k8s.io/v1', 'GRPCRoute', name, { parentRefs: toEcho, rules, ...spec }, meta)
 }
 
 export function virtualService(name: string, http: readonly object[], spec: object = {}, meta: Meta = {}): MeshObject {
-  return object('networking.istio.io/v1', 'VirtualService', name, { hosts: ['echo'], http, ...spec }, meta)
+  return routeObject('networking.istio.io/v1', 'VirtualService', name, { hosts: ['echo'], http, ...spec }, meta)
 }
 
 export function destinationRule(name: string, spec: object, meta: Meta = {}): MeshObject {
-  return object('networking.istio.io/v1', 'DestinationRule', name, spec, meta)
+  return routeObject('networking.istio.io/v1', 'DestinationRule', name, spec, meta)
 }
 
 export const backend = (name: string, weight?: number, more: object = {}): object => ({
@@ -52,15 +53,15 @@ export const backend = (name: string, weight?: number, more: object = {}): objec
 export const echoes: readonly MeshObject[] = ['echo', 'echo-v1', 'echo-v2'].map((name) => routed(name))
 
 export class RoutedWorld {
-  readonly compiled: CompiledRoutes
+  readonly compiled: Compiled
 
   constructor(objects: readonly MeshObject[], services: readonly MeshObject[] = echoes) {
-    this.compiled = compileRoutes([...services, ...objects], settings)
+    this.compiled = compile([...services, ...objects], settings)
   }
 
   table(port = 80, name = 'echo', namespace = 'shop'): RouteTable | undefined {
     const key = `${namespace}/${name}.${namespace}.svc.cluster.local`
-    return this.compiled.tables.find((table) => table.service === key && table.port === port)
+    return this.tables().find((table) => table.service === key && table.port === port)
   }
 
   decide(asked: Asked = {}, random = 0, name = 'echo', namespace = 'shop'): RouteDecision {
@@ -79,11 +80,21 @@ export class RoutedWorld {
     return decision.kind === 'respond' ? String(decision.status) : decision.kind
   }
 
-  /** `Type=Status Reason` of the findings about an object, by its name; sorted. */
+  tables(): readonly RouteTable[] {
+    return this.compiled.resources.flatMap(({ kind, value }) => (kind === 'Routes' ? [value] : []))
+  }
+
+  /** Everything that is said of an object but that a waypoint is missing and which fields have no effect. */
+  findings(name: string): readonly Finding[] {
+    const all = [...this.compiled.conditions].filter(([key]) => key.endsWith(`/${name}`) && !key.startsWith('Service '))
+    return all.flatMap(([, list]) => list).filter(({ type }) => type !== 'Programmed' && !type.startsWith('Ignored.'))
+  }
+
+  /** `Type=Status Reason` of the findings about an object, by its name; sorted. What is said of single parents counts for all. */
   said(name: string): readonly string[] {
-    return this.compiled.findings
-      .filter(({ object }) => object.endsWith(`/${name}`))
-      .map(({ finding: { type, status, reason } }) => `${type}=${status} ${reason}`)
-      .sort()
+    const found = this.findings(name)
+    const ofParents = found.some(({ type, parent }) => type === 'Accepted' && parent !== undefined)
+    const told = found.filter(({ type, parent }) => !(ofParents && type === 'Accepted' && parent === undefined))
+    return [...new Set(told.map(({ type, status, reason }) => `${type}=${status} ${reason}`))].sort()
   }
 }

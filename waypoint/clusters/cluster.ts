@@ -5,11 +5,11 @@ import type { DestinationPolicy } from '../../core/model/destinations.ts'
 import { type Balancer, type BalancerOptions, createBalancer } from '../balance/balancer.ts'
 import { EndpointTable } from '../balance/endpoint-table.ts'
 import type { HashKeyPolicy } from '../balance/hash-key.ts'
-import { Circuit, isOverflow } from '../circuit/circuit.ts'
+import { Circuit } from '../circuit/circuit.ts'
 import { OutlierDetector, type OutlierEvent } from '../outlier/detector.ts'
 import { ConcurrencyBudget, type RetryBudget } from '../retry/budget.ts'
 import type { Timers } from '../timers.ts'
-import type { UpstreamTarget } from '../upstream/upstream.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { ServingFacts, TargetOptions } from './endpoints.ts'
 import { balancerOptions, circuitLimits, hashPolicy, outlierOptions, type Place } from './options.ts'
 
@@ -38,7 +38,7 @@ export type EndpointSource = (options: TargetOptions) => readonly ServingFacts[]
 export class Cluster {
   readonly name: ClusterName
   readonly table: EndpointTable
-  readonly circuit: Circuit<never>
+  readonly circuit: Circuit<UpstreamConnection>
   readonly #deps: ClusterDeps
   #policy: DestinationPolicy = {}
   #balancing: BalancerOptions
@@ -117,15 +117,8 @@ export class Cluster {
       connectTimeoutMs: pool?.connectTimeoutMs,
       idleTimeoutMs: pool?.idleTimeoutMs,
       maxRequestsPerConnection: pool?.maxRequestsPerConnection,
-      maxConnectionDurationMs: pool?.maxConnectionDurationMs,
-      maxConcurrentStreams: pool?.maxConcurrentStreams,
-      connections: pool?.maxConnections === undefined ? undefined : { take: () => this.#connection() },
+      connections: pool?.maxConnections === undefined ? undefined : this.circuit,
     }
-  }
-
-  #connection(): ReturnType<NonNullable<UpstreamTarget['connections']>['take']> {
-    const permit = this.circuit.connection()
-    return isOverflow(permit) ? undefined : permit
   }
 
   #watch({ outliers }: DestinationPolicy): void {

@@ -32,6 +32,8 @@ export interface Body {
 
 /** What the producer of a channel does about its reader. All optional; none is called after `end` or `fail`. */
 export interface ChannelOwner {
+  /** Somebody begins to read. */
+  onRead?(): void
   /** The reader cannot take more, or nobody reads yet and something waits. */
   onPause?(): void
   onResume?(): void
@@ -91,6 +93,7 @@ export class BodyChannel implements Body {
   read(reader: BodyReader): void {
     if (this.#reader !== undefined) throw new Error('a body is read once')
     this.#reader = reader
+    if (this.#state === 'flowing') this.#owner.onRead?.()
     this.#deliver()
   }
 

@@ -32,6 +32,7 @@ export type HttpErrorCode =
   | 'unexpected-bytes'
   | 'body-length'
   | 'unsendable'
+  | 'timeout'
 
 /** Decide on `status` and `code`, never on `message`. */
 export class HttpError extends Error {

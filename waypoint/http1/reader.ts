@@ -1,5 +1,6 @@
 // What both readers share: the bytes of a connection in whatever pieces they come, bodies, pausing, the end. It owns no socket; the
 // owner pushes what it reads. A body comes out as slices of what was pushed in: nothing is copied but heads that a read cut in two.
+import { keepSlice, release } from '../../core/net/read-buffers.ts'
 import { HttpError } from '../http/error.ts'
 import type { Headers } from '../http/message.ts'
 import { ChunkLine } from './chunk-line.ts'
@@ -13,13 +14,21 @@ const carriageReturn = 13
 
 /** Called while `push`, `resume` or `finish` runs. None of it comes while the reader is paused. */
 export interface BodyHandler {
-  /** A slice of what was pushed: gone as soon as the owner uses its read buffer again. */
+  /** A slice of what was pushed, valid during the call; `MessageReader.keep` makes it last. */
   onData(chunk: Buffer): void
   /** The message is complete. `trailers` where there are any. */
   onEnd(trailers: Headers | undefined): void
   /** The last call. Whatever comes on this connection afterwards means nothing. */
   onError(error: HttpError): void
 }
+
+/** Whoever read a chunk says how a slice of it outlives the call: core/net/socket-reader.ts. */
+export interface Keeper {
+  keep(slice: Buffer): Buffer
+}
+
+/** For chunks that their owner releases when the call is over. */
+const counting: Keeper = { keep: keepSlice }
 
 /** `held`: an upgrade waits for its verdict. `closed`: no message follows, bytes are dropped. */
 type State =
@@ -52,6 +61,8 @@ export abstract class MessageReader {
   #begun: Buffer | undefined
   /** What was pushed and not read, since the reader is paused or an upgrade waits. */
   #rest: Buffer | undefined
+  /** Of the chunk that is being read. */
+  #keeper: Keeper = counting
 
   constructor(handler: BodyHandler, limits: Http1Limits) {
     this.#handler = handler
@@ -70,14 +81,22 @@ export abstract class MessageReader {
   protected abstract endedBetween(): HttpError | undefined
 
   /**
-   * Reads on. False: the reader holds bytes of `chunk` (it is paused, or an upgrade waits for its verdict); the owner stops
-   * reading, and leaves the memory alone, until `resume` has returned true.
+   * Reads on. False: the reader holds bytes (it is paused, or an upgrade waits for its verdict); the owner stops reading until `resume`
+   * has returned true. The chunk is the owner's again when the call is over: what must last was kept, by `keeper`.
    */
-  push(chunk: Buffer): boolean {
+  push(chunk: Buffer, keeper: Keeper = counting): boolean {
     if (this.#failed || this.#state === 'closed') return true
-    if (this.#rest !== undefined) chunk = Buffer.concat([this.#rest, chunk])
+    const before = this.#rest
+    if (before === undefined) return this.#run(chunk, keeper)
+    const whole = Buffer.concat([before, chunk])
     this.#rest = undefined
-    return this.#run(chunk)
+    release(before)
+    return this.#run(whole, counting)
+  }
+
+  /** Within `onData`: makes the chunk, or a slice of it, last until it is released (core/net/read-buffers.ts). */
+  keep(slice: Buffer): Buffer {
+    return this.#keeper.keep(slice)
   }
 
   /** Nothing more is called back from now on until `resume`. May be called from within a callback. */
@@ -137,13 +156,17 @@ export abstract class MessageReader {
 
   #goOn(): boolean {
     const rest = this.#rest
+    if (rest === undefined) return this.#run(none, counting)
     this.#rest = undefined
-    return this.#run(rest ?? none)
+    const done = this.#run(rest, counting)
+    release(rest)
+    return done
   }
 
-  #run(bytes: Buffer): boolean {
+  #run(bytes: Buffer, keeper: Keeper): boolean {
     if (this.#running) throw new Error('a reader was pushed from within its callback')
     this.#running = true
+    this.#keeper = keeper
     let at = 0
     try {
       while (this.#goesOn(at < bytes.length)) at = this.#step(bytes, at, bytes.length)
@@ -158,7 +181,7 @@ export abstract class MessageReader {
       this.#running = false
     }
     if (this.#failed || at >= bytes.length) return true
-    this.#rest = at === 0 ? bytes : bytes.subarray(at)
+    this.#rest = keeper.keep(at === 0 ? bytes : bytes.subarray(at))
     return false
   }
 

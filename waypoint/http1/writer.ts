@@ -2,11 +2,12 @@
 // so that a head with its body is one buffer and one write; large pieces go as they are. The framing decides what stands on the wire:
 // never both kinds of length, never two Hosts, never a byte that ends a line early. Names go out in lower case, as HTTP/2 has them.
 import { STATUS_CODES } from 'node:http'
+import { release } from '../../core/net/read-buffers.ts'
 import { HttpError } from '../http/error.ts'
 import type { Headers, RequestHead, ResponseHead } from '../http/message.ts'
 import { isAuthority } from './authority.ts'
 import { isForbiddenTrailer } from './collect.ts'
-import type { Framing } from './framing.ts'
+import { type Framing, tunnelled } from './framing.ts'
 
 export interface WriteOptions {
   /** What to say in `Connection`. Nothing by default: HTTP/1.1 stays open. */
@@ -38,12 +39,12 @@ for (let status = 100; status < 600; status += 1) {
   statusLines[status] = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
 }
 
-/** Takes a batch: one or more buffers that belong on the wire in this order. May keep them. */
+/** Takes a batch: one or more buffers that belong on the wire in this order, to be released when they are gone. */
 export type Sink = (buffers: readonly Buffer[]) => void
 
 /**
  * One message after the other: head, `data`…, `end`. Nothing reaches the sink before `flush`, which the owner calls once for all
- * that it wrote in one turn. Pieces given to `data` must not change until then.
+ * that it wrote in one turn. Pieces given to `data` are the writer's: it releases what it has copied.
  */
 export class MessageWriter {
   readonly #sink: Sink
@@ -104,6 +105,11 @@ export class MessageWriter {
     this.#text += `${chunk.length.toString(16)}\r\n`
     this.#push(chunk)
     this.#text += '\r\n'
+  }
+
+  /** After a request that was answered with 101: everything from here on goes out as it is. */
+  tunnel(): void {
+    this.#begin(tunnelled)
   }
 
   /** Trailers only go out with a chunked body; elsewhere there is no place for them and they are dropped (RFC 9110 6.5). */
@@ -223,6 +229,7 @@ function joinedSmall(parts: readonly (string | Buffer)[], from: number, to: numb
     else {
       buffer.set(part, at)
       at += part.length
+      release(part)
     }
   }
   return buffer

@@ -2,7 +2,9 @@
 // the layers.
 import type { Workload } from '../../core/model/types.ts'
 import type { SocketAddress } from '../../core/net/address.ts'
+import type { Circuit } from '../circuit/circuit.ts'
 import type { Answer, Exchange } from '../exchange.ts'
+import type { UpstreamConnection } from './connection.ts'
 
 /** Where a try goes. */
 export interface UpstreamTarget {
@@ -19,19 +21,15 @@ export interface UpstreamTarget {
   readonly idleTimeoutMs?: number | undefined
   /** After so many requests a connection is closed; undefined: no limit. */
   readonly maxRequestsPerConnection?: number | undefined
-  /** A connection is closed in order when it is so old. */
-  readonly maxConnectionDurationMs?: number | undefined
-  /** Of HTTP/2, besides what the endpoint allows. */
-  readonly maxConcurrentStreams?: number | undefined
-  /** Asked before a connection is opened, told when it is closed (circuit.ts). */
+  /** Of the destination's circuit breaker; undefined: no limit. */
   readonly connections?: ConnectionPermits | undefined
 }
 
-/** The place of a connection in a circuit breaker. */
-export interface ConnectionPermits {
-  /** Undefined: no more connections at once. */
-  take(): { release(): void } | undefined
-}
+/**
+ * The connections of a destination in its circuit breaker: a Circuit as it is. `enter` is asked before a connection is opened, its permit
+ * is released when that is closed; a connection without further work is offered to those who wait for one.
+ */
+export type ConnectionPermits = Pick<Circuit<UpstreamConnection>, 'enter' | 'offer' | 'connection'>
 
 export interface Upstream {
   /**

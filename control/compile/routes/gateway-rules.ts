@@ -88,6 +88,15 @@ function actionOf(
   return { kind: 'forward', destinations }
 }
 
+/** Matches in the form of HTTPRoute, of other kinds that have them. @param rule position of the rule that they are of */
+export function httpMatches(
+  written: readonly HttpMatch[],
+  context: GatewayContext,
+  rule: number,
+): readonly RequestMatch[] {
+  return usable(written.map(httpMatch), context, rule)
+}
+
 function usable(matches: readonly RequestMatch[], context: GatewayContext, rule: number): readonly RequestMatch[] {
   return matches.filter((match, index) => {
     const problems = problemsOf(match)

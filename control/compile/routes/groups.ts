@@ -1,58 +1,78 @@
-// Collects what objects say about frontends, and makes tables of it: who wins where several kinds claim the same frontend.
-// Used by tables.ts.
-import type { Route, RouteGroup, RouteKind, RouteTable } from '../../../core/model/routes.ts'
-import type { RoutedService } from './services.ts'
+// What objects claim of a frontend, and the table that comes of it: who wins where several claim the same. Pure; table.ts asks it.
+import type { ConnectionRoute, Route, RouteGroup, RouteKind, RouteTable } from '../../../core/model/routes.ts'
+import { byServerName } from './connections.ts'
 
-/** Routes of one object for one frontend and one audience. */
+/** Routes of one object for one frontend and one audience. Plain data: claims are compared. */
 export interface Claim {
-  readonly service: RoutedService
-  readonly port: number
-  /** Namespace of the clients; undefined: all without an own group. */
-  readonly audience: string | undefined
   readonly kind: RouteKind
-  /** Orders by age, then by name. */
-  readonly order: string
+  /** Namespace of the clients; undefined: all without an own group. */
+  readonly audience?: string
   /** VirtualService: a more specific host comes first; 0 otherwise. */
   readonly specificity: number
   readonly routes: readonly Route[]
-  /** Told when another claim wins the frontend: who. */
-  readonly lost: (winner: Claim) => void
-  readonly won: () => void
-  /** `Kind namespace/name`. */
+  readonly connections?: readonly ConnectionRoute[]
+  /** Positions of the parents that lead here, in the object's parentRefs. */
+  readonly parents: readonly number[]
+}
+
+/** With the object that it is from. */
+export interface PlacedClaim extends Claim {
+  /** formatObjectKey. */
   readonly source: string
+  /** Orders by age, then by name. */
+  readonly order: string
 }
 
-/** The Gateway API comes before Istio, as GRPCRoute before HTTPRoute (GEP-1294). */
-const rank: Readonly<Record<RouteKind, number>> = { GRPCRoute: 0, HTTPRoute: 1, VirtualService: 2 }
-
-export function tablesOf(claims: readonly Claim[]): readonly RouteTable[] {
-  const frontends = Map.groupBy(claims, ({ service, port }) => `${service.key} ${port}`)
-  return [...frontends.keys()].sort().map((key) => tableOf(frontends.get(key) ?? []))
+/** What became of a claim. */
+export interface Decided {
+  readonly claim: PlacedClaim
+  /** Source of the claim that holds instead; undefined: this one holds. */
+  readonly lostTo: string | undefined
 }
 
-function tableOf(claims: readonly Claim[]): RouteTable {
-  const [{ service, port }] = claims as readonly [Claim]
-  const audiences = Map.groupBy(claims, ({ audience }) => audience)
+export interface DecidedTable {
+  readonly table: RouteTable
+  readonly decided: readonly Decided[]
+}
+
+/** The Gateway API comes before Istio, and its kinds in the order of GEP-1294. */
+const rank: Readonly<Record<RouteKind, number>> = {
+  GRPCRoute: 0,
+  HTTPRoute: 1,
+  TLSRoute: 2,
+  TCPRoute: 3,
+  VirtualService: 4,
+}
+
+/** Kinds of which several objects hold beside each other; of the others one speaks for the frontend. */
+const joining: ReadonlySet<RouteKind> = new Set(['GRPCRoute', 'HTTPRoute', 'TLSRoute'])
+
+/** @param claims at least one */
+export function tableOf(service: string, port: number, claims: readonly PlacedClaim[]): DecidedTable {
+  const decided: Decided[] = []
   const consumers: Record<string, RouteGroup> = {}
-  for (const [audience, own] of audiences) if (audience !== undefined) consumers[audience] = groupOf(own)
+  const audiences = Map.groupBy(claims, ({ audience }) => audience)
+  const named = [...audiences.keys()].filter((audience) => audience !== undefined).sort()
+  for (const audience of named) consumers[audience] = groupOf(audiences.get(audience) ?? [], decided)
   const all = audiences.get(undefined)
-  return { service: service.key, port, ...(all === undefined ? {} : { everyone: groupOf(all) }), consumers }
+  const everyone = all === undefined ? {} : { everyone: groupOf(all, decided) }
+  return { table: { service, port, ...everyone, consumers }, decided }
 }
 
-function groupOf(claims: readonly Claim[]): RouteGroup {
+function groupOf(claims: readonly PlacedClaim[], decided: Decided[]): RouteGroup {
   const sorted = [...claims].sort(
     (a, b) => rank[a.kind] - rank[b.kind] || b.specificity - a.specificity || (a.order < b.order ? -1 : 1),
   )
   const first = sorted[0]!
-  // one VirtualService speaks for a host; routes of the Gateway API stand beside each other
-  const joins = (claim: Claim): boolean =>
-    claim === first || (claim.kind === first.kind && claim.kind !== 'VirtualService')
-  for (const claim of sorted) {
-    if (joins(claim)) claim.won()
-    else claim.lost(first)
-  }
+  const joins = (claim: PlacedClaim): boolean =>
+    claim.source === first.source || (claim.kind === first.kind && joining.has(claim.kind))
+  for (const claim of sorted) decided.push({ claim, lostTo: joins(claim) ? undefined : first.source })
+  const winners = sorted.filter(joins)
+  const connections = winners.flatMap(({ connections = [] }) => connections)
+  const raw = winners.some(({ connections }) => connections !== undefined)
   return {
-    precedence: first.kind === 'VirtualService' ? 'first' : 'specific',
-    routes: sorted.filter(joins).flatMap(({ routes }) => routes),
+    precedence: first.kind === 'GRPCRoute' || first.kind === 'HTTPRoute' ? 'specific' : 'first',
+    routes: winners.flatMap(({ routes }) => routes),
+    ...(raw ? { connections: first.kind === 'TLSRoute' ? byServerName(connections) : connections } : {}),
   }
 }

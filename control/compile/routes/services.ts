@@ -1,8 +1,11 @@
-// The Services that routes attach to and lead to, found by name and by host as the routing kinds write them. Made of objects by
-// tables.ts; ExternalName has no place in the mesh and is not found.
+// The Services that routes attach to and lead to, found by name and by host as the routing kinds write them. ExternalName has no place
+// in the mesh and is not found.
 import { hostWithin } from '../../../core/model/fields/hosts.ts'
 import type { ServiceSpec } from '../../../core/model/fields/service.ts'
+import { serviceKind } from '../../../core/model/kinds/core.ts'
 import type { MeshObject } from '../../../core/model/resource.ts'
+import type { Rule, Scope } from '../rule.ts'
+import { topic } from '../topics.ts'
 
 export interface RoutedService {
   /** `namespace/hostname`. */
@@ -14,35 +17,52 @@ export interface RoutedService {
   readonly ports: readonly { readonly name: string; readonly port: number }[]
 }
 
+const byName = topic<RoutedService>('routed-service')
+/** In lower case. */
+const byHostname = topic<RoutedService>('routed-hostname')
+/** All of them, for hosts with a wildcard. */
+const every = topic<RoutedService>('routed-services')
+
+/** Undefined for an ExternalName. @param domain `svc.cluster.local` */
+export function routedService({ metadata, spec: values }: MeshObject, domain: string): RoutedService | undefined {
+  const spec = (values ?? {}) as ServiceSpec
+  if (spec.type === 'ExternalName') return undefined
+  const { namespace = '', name } = metadata
+  const hostname = `${name}.${namespace}.${domain}`
+  const tcp = (spec.ports ?? []).filter(({ protocol = 'TCP' }) => protocol === 'TCP')
+  const ports = tcp.map(({ name = '', port }) => ({ name, port }))
+  const headless = spec.clusterIP === 'None'
+  return { key: `${namespace}/${hostname}`, namespace, name, hostname, headless, ports }
+}
+
+export const routedServiceOffer: Rule = {
+  kind: serviceKind,
+  run(object, scope) {
+    const service = routedService(object, scope.settings.mesh.serviceDomain)
+    if (service === undefined) return
+    scope.offer(byName(service.namespace, service.name), service)
+    scope.offer(byHostname(service.hostname.toLowerCase()), service)
+    scope.offer(every(), service)
+  },
+}
+
+/** What one object sees of them while it is compiled. */
 export class RoutedServices {
-  readonly #byName = new Map<string, RoutedService>()
-  readonly #byHostname = new Map<string, RoutedService>()
+  readonly #scope: Scope
   readonly #domain: string
 
-  /** @param domain `svc.cluster.local` */
-  constructor(objects: readonly MeshObject[], domain: string) {
-    this.#domain = domain
-    for (const { metadata, spec: values } of objects) {
-      const spec = (values ?? {}) as ServiceSpec
-      if (spec.type === 'ExternalName') continue
-      const { namespace = '', name } = metadata
-      const hostname = `${name}.${namespace}.${domain}`
-      const tcp = (spec.ports ?? []).filter(({ protocol = 'TCP' }) => protocol === 'TCP')
-      const ports = tcp.map(({ name = '', port }) => ({ name, port }))
-      const headless = spec.clusterIP === 'None'
-      const service = { key: `${namespace}/${hostname}`, namespace, name, hostname, headless, ports }
-      this.#byName.set(`${namespace}/${name}`, service)
-      this.#byHostname.set(hostname.toLowerCase(), service)
-    }
+  constructor(scope: Scope) {
+    this.#scope = scope
+    this.#domain = scope.settings.mesh.serviceDomain
   }
 
   named(namespace: string, name: string): RoutedService | undefined {
-    return this.#byName.get(`${namespace}/${name}`)
+    return this.#scope.read(byName(namespace, name))[0]?.value
   }
 
   /** @param namespace of the object that writes the host, for short names: `orders`, `orders.shop`, `orders.shop.svc` */
   atHost(host: string, namespace: string): RoutedService | undefined {
-    return this.#byHostname.get(this.fullHost(host, namespace))
+    return this.#scope.read(byHostname(this.fullHost(host, namespace)))[0]?.value
   }
 
   /** Lower case, complete. A host without dots is one of the namespace, as in Istio. */
@@ -52,17 +72,18 @@ export class RoutedServices {
     const labels = name.split('.')
     if (labels.length === 1) return `${name}.${namespace}.${this.#domain}`
     const short = labels.length === 2 || (labels.length === 3 && labels[2] === 'svc')
-    const known = short ? this.#byName.get(`${labels[1]}/${labels[0]}`) : undefined
+    const known = short ? this.named(labels[1] ?? '', labels[0] ?? '') : undefined
     return known?.hostname.toLowerCase() ?? name
   }
 
   /** Those that a host stands for, with a wildcard several. */
   atHosts(host: string, namespace: string): readonly RoutedService[] {
     const full = this.fullHost(host, namespace)
-    if (!full.startsWith('*')) {
-      const service = this.#byHostname.get(full)
-      return service === undefined ? [] : [service]
+    if (full.startsWith('*')) {
+      const all = this.#scope.read(every()).map(({ value }) => value)
+      return all.filter(({ hostname }) => hostWithin(hostname, full))
     }
-    return [...this.#byHostname.values()].filter(({ hostname }) => hostWithin(hostname, full))
+    const service = this.#scope.read(byHostname(full))[0]?.value
+    return service === undefined ? [] : [service]
   }
 }

@@ -1,6 +1,7 @@
 // VirtualService at waypoints: which frontends it speaks for, and its HTTP rules for one of them, with delegates in their place.
 import type { VirtualServiceSpec } from '../../../core/model/fields/virtual-service.ts'
-import { formatObjectKey, type MeshObject } from '../../../core/model/resource.ts'
+import { virtualServiceKind } from '../../../core/model/kinds/istio.ts'
+import type { MeshObject } from '../../../core/model/resource.ts'
 import type {
   Backend,
   Mirror,
@@ -9,12 +10,15 @@ import type {
   RouteAction,
   WeightedDestination,
 } from '../../../core/model/routes.ts'
-import { accepted, keyOf, nameOf, notAccepted } from '../conditions.ts'
-import { orderOf } from '../order.ts'
-import { type Tell, unresolved } from './findings.ts'
+import { accepted, nameOf, notAccepted } from '../conditions.ts'
+import type { Rule, Scope } from '../rule.ts'
+import { topic } from '../topics.ts'
+import { claimsOn, verdictsOn } from './claims.ts'
+import { virtualConnections } from './connections.ts'
+import { noWaypoint, type Tell, tellOnce, unresolved } from './findings.ts'
 import type { Claim } from './groups.ts'
-import type { RoutedServices } from './services.ts'
-import type { Subsets } from './subsets.ts'
+import { type RoutedService, RoutedServices } from './services.ts'
+import { subsetLabels } from './subsets.ts'
 import {
   answerOf,
   corsOf,
@@ -29,65 +33,79 @@ import { type VirtualRule, virtualMatches, within } from './virtual-service-matc
 
 type WrittenDestination = NonNullable<VirtualRule['mirror']>
 
-export interface VirtualContext {
+interface VirtualContext {
+  readonly scope: Scope
   readonly services: RoutedServices
-  readonly subsets: Subsets
-  /** VirtualServices without hosts, by `namespace/name`. */
-  readonly delegates: ReadonlyMap<string, MeshObject>
 }
 
-export function virtualClaims(object: MeshObject, context: VirtualContext, tell: Tell): readonly Claim[] {
-  const { namespace = '' } = object.metadata
-  const spec = (object.spec ?? {}) as VirtualServiceSpec
-  const { hosts = [], gateways = [], http = [] } = spec
-  if (http.length === 0 || (gateways.length > 0 && !gateways.includes('mesh'))) return []
-  const outcome = outcomeOf(tell)
-  const claims = hosts.flatMap((host) => {
-    const found = context.services.atHosts(host, namespace)
-    if (found.length === 0) tell(unresolved('HostNotFound', `hosts: ${host} stands for no Service of the mesh`))
-    const specificity = host.startsWith('*') ? host.length : 1000
-    return found.flatMap((service) =>
-      service.ports.flatMap(({ port }) => {
-        const routes = virtualRoutes(object, port, context, tell)
-        return audiencesOf(spec.exportTo ?? [], namespace).map(
-          (audience): Claim => ({
-            service,
-            port,
-            audience,
-            kind: 'VirtualService',
-            order: orderOf(object),
-            specificity,
-            routes,
-            source: formatObjectKey(keyOf(object)),
-            won: () => outcome.decided(undefined),
-            lost: (winner) =>
-              outcome.decided(`${service.name}:${port} is routed by ${winner.source}, which comes first`),
-          }),
-        )
-      }),
-    )
-  })
-  outcome.expect(claims.length)
-  return claims
+/** By `namespace/name`: a VirtualService without hosts. */
+const delegates = topic<Pick<MeshObject, 'metadata' | 'spec'>>('virtual-service-delegate')
+
+export const delegateOffer: Rule = {
+  kind: virtualServiceKind,
+  run({ metadata: { name, namespace = '' }, spec }, scope) {
+    if (((spec as VirtualServiceSpec | undefined)?.hosts ?? []).length > 0) return
+    // nothing else of it matters to those that delegate to it
+    scope.offer(delegates(`${namespace}/${name}`), { metadata: { name, namespace }, ...(spec && { spec }) })
+  },
+}
+
+export const virtualClaimRule: Rule = {
+  kind: virtualServiceKind,
+  run(object, scope) {
+    const { namespace = '' } = object.metadata
+    const { hosts = [], gateways = [], exportTo = [] } = (object.spec ?? {}) as VirtualServiceSpec
+    if (gateways.length > 0 && !gateways.includes('mesh')) return
+    const tell = tellOnce(scope)
+    const context: VirtualContext = { scope, services: new RoutedServices(scope) }
+    const audiences = audiencesOf(exportTo, namespace)
+    /** By key of the Service; the more specific host counts. */
+    const frontends = new Map<string, { readonly service: RoutedService; readonly specificity: number }>()
+    for (const host of hosts) {
+      const found = context.services.atHosts(host, namespace)
+      if (found.length === 0) tell(unresolved('HostNotFound', `hosts: ${host} stands for no Service of the mesh`))
+      const specificity = host.startsWith('*') ? host.length : 1000
+      for (const service of found) {
+        if ((frontends.get(service.key)?.specificity ?? 0) < specificity) {
+          frontends.set(service.key, { service, specificity })
+        }
+      }
+    }
+    for (const { service, specificity } of frontends.values()) {
+      for (const { port } of service.ports) {
+        const rules = rulesFor(object, port, context, tell)
+        const claim = { kind: 'VirtualService', specificity, ...rules, parents: [] } as const
+        const claims = audiences.map((audience): Claim => (audience === undefined ? claim : { ...claim, audience }))
+        if (claims.length > 0) scope.offer(claimsOn(service.key, String(port)), claims)
+      }
+    }
+  },
 }
 
 /** Not accepted where every frontend went to others. */
-function outcomeOf(tell: Tell) {
-  let expected = 0
-  const losses: string[] = []
-  let seen = 0
-  return {
-    expect: (count: number): void => {
-      expected = count
-    },
-    decided: (loss: string | undefined): void => {
-      seen += 1
-      if (loss !== undefined) losses.push(loss)
-      if (seen < expected) return
-      const message = losses.join('; ')
-      tell(losses.length < expected ? { ...accepted, message } : notAccepted('Conflicted', message))
-    },
-  }
+export const virtualVerdictRule: Rule = {
+  kind: virtualServiceKind,
+  run(_, scope) {
+    const verdicts = scope.read(verdictsOn(scope.key)).map(({ value }) => value)
+    const ports = verdicts.flatMap(({ service, ports }) => ports.map((port) => ({ service, ...port })))
+    if (ports.length === 0) return
+    const losses = ports.flatMap(({ service, port, lostTo }) =>
+      lostTo === undefined ? [] : [`${service}:${port} is routed by ${lostTo}, which comes first`],
+    )
+    const message = [...new Set(losses)].join('; ')
+    const holds = losses.length < ports.length
+    scope.tell(holds ? { ...accepted, message } : notAccepted('Conflicted', message))
+    const bare = verdicts.filter(({ hasWaypoint }) => !hasWaypoint).map(({ service }) => `Service ${service}`)
+    if (holds && bare.length > 0) scope.tell(noWaypoint(bare))
+  },
+}
+
+/** A VirtualService that says nothing of requests leaves them to the Service. */
+function rulesFor(object: MeshObject, port: number, context: VirtualContext, tell: Tell) {
+  const { namespace = '' } = object.metadata
+  const connections = virtualConnections(object, backendFrom(namespace, port, context, tell))
+  const routes = virtualRoutes(object, port, context, tell)
+  return connections === undefined ? { routes } : { routes, connections }
 }
 
 /** Undefined: everyone. */
@@ -118,7 +136,7 @@ function placesOf(object: MeshObject, context: VirtualContext, tell: Tell): read
     if (rule.delegate === undefined) return [{ object, rule, index, matches }]
     const { name = '', namespace: other = '' } = rule.delegate
     const key = `${other === '' ? namespace : other}/${name}`
-    const delegate = context.delegates.get(key)
+    const delegate = context.scope.read(delegates(key))[0]?.value as MeshObject | undefined
     if (delegate !== undefined) return delegated(rule, matches, delegate, tell)
     tell(unresolved('DelegateNotFound', `http[${index}].delegate: there is no VirtualService ${key} without hosts`))
     // what would have gone to the delegate must not fall through to a later rule
@@ -231,7 +249,7 @@ function backendFrom(namespace: string, frontendPort: number, context: VirtualCo
     }
     const found = { kind: 'service', service: service.key, hostname: service.hostname, port: number } as const
     if (subset === '') return found
-    const labels = context.subsets.labelsOf(service, subset, namespace)
+    const labels = subsetLabels(service, subset, namespace, context.scope)
     if (labels === undefined)
       return invalid('SubsetNotFound', `no DestinationRule for ${host} names the subset ${subset}`)
     return { ...found, subset: { name: subset, labels } }

@@ -4,25 +4,13 @@ import type { MeshObject } from '../../model/resource.ts'
 import { nearestOf } from '../../model/suggest.ts'
 import { gatewayGroup } from '../inventory.ts'
 import type { Rule, RuleContext } from '../rule.ts'
-import {
-  durationMs,
-  type Fields,
-  fields,
-  items,
-  labelsOf,
-  list,
-  namespaceOf,
-  number,
-  selects,
-  specOf,
-  text,
-  texts,
-} from '../values.ts'
+import { durationMs, type Fields, fields, items, list, namespaceOf, number, specOf, text, texts } from '../values.ts'
 import { checkKind } from './referenced-kind.ts'
 import { checkPort } from './references.ts'
+import { instances, listenerTakes, waypointClasses } from './waypoints.ts'
 
 /** Classes that are there without an object: Culvert's, and Istio's name for the same. */
-const builtInClasses: readonly string[] = ['culvert-waypoint', 'istio-waypoint', 'culvert']
+const builtInClasses: readonly string[] = [...waypointClasses, 'culvert']
 
 const gatewayClass: Rule = ({ object, inventory, report }) => {
   const name = text(specOf(object)['gatewayClassName'])
@@ -87,9 +75,12 @@ function checkGateway({ object, inventory, report }: RuleContext, parent: Fields
 }
 
 function checkAllowed(context: RuleContext, gateway: MeshObject, listeners: readonly Fields[], at: Path): void {
-  const { object, report } = context
+  const { object, inventory, report } = context
   const where = `Gateway ${namespaceOf(gateway)}/${gateway.metadata.name}`
-  if (listeners.length > 0 && !listeners.some((listener) => takesNamespace(context, gateway, listener))) {
+  if (
+    listeners.length > 0 &&
+    !listeners.some((it) => listenerTakes(it, namespaceOf(gateway), namespaceOf(object), inventory))
+  ) {
     report(
       'RouteNotAllowed',
       [...at, 'name'],
@@ -107,17 +98,6 @@ function checkAllowed(context: RuleContext, gateway: MeshObject, listeners: read
   const own = listeners.map((listener) => text(listener['hostname'])).join(', ')
   const message = `none of the host names fits a listener of ${where}: ${own}`
   report('RouteNotAllowed', ['spec', 'hostnames'], message, 'use a host name of the listener')
-}
-
-function takesNamespace({ object, inventory }: RuleContext, gateway: MeshObject, listener: Fields): boolean {
-  const namespaces = fields(fields(listener['allowedRoutes'])['namespaces'])
-  const from = text(namespaces['from']) ?? 'Same'
-  if (from === 'All') return true
-  if (from === 'Same') return namespaceOf(gateway) === namespaceOf(object)
-  const own = inventory.find('Namespace', '', '', namespaceOf(object))
-  if (own === undefined) return !inventory.settings.complete
-  const labels = { 'kubernetes.io/metadata.name': own.metadata.name, ...own.metadata.labels }
-  return selects(labelsOf(fields(namespaces['selector'])['matchLabels']), labels)
 }
 
 function overlaps(a: string, b: string): boolean {
@@ -179,7 +159,14 @@ function checkService(context: RuleContext, reference: Fields, at: Path, needsPo
   } else if (port !== undefined) checkPort(context, known, port, [...at, 'port'])
 }
 
+/** In the mesh a route needs no grant to lead into another namespace (GEP-1294). */
+function isMeshRoute(object: MeshObject): boolean {
+  const parents = items(specOf(object)['parentRefs'], [])
+  return parents.length > 0 && parents.every(({ value }) => value['kind'] === 'Service' && value['group'] === '')
+}
+
 function checkGrant({ object, inventory, report }: RuleContext, backend: Fields, at: Path): void {
+  if (isMeshRoute(object)) return
   const namespace = text(backend['namespace']) ?? namespaceOf(object)
   if (namespace === namespaceOf(object)) return
   const name = text(backend['name'])
@@ -245,5 +232,5 @@ function checkTimeouts(report: RuleContext['report'], timeouts: Fields, at: Path
   report('RetryOutlivesTimeout', [...at, 'backendRequest'], message, 'make request at least as long as backendRequest')
 }
 
-export const gatewayRules: readonly Rule[] = [gatewayClass]
+export const gatewayRules: readonly Rule[] = [gatewayClass, instances]
 export const routeRules: readonly Rule[] = [parents, backends, matches]

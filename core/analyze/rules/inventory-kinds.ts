@@ -3,8 +3,8 @@ import { dataplaneMode } from '../../model/enrolment.ts'
 import { nearestOf } from '../../model/suggest.ts'
 import type { Rule } from '../rule.ts'
 import { items, labelsOf, labelText, namespaceOf, specOf, text, texts } from '../values.ts'
-import { checkWaypointLabel } from './policy-targets.ts'
 import { checkSelector } from './references.ts'
+import { checkWaypointLabel } from './waypoints.ts'
 
 const meshLabels: readonly string[] = [
   ...Object.values(dataplaneMode),

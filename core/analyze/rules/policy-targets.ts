@@ -1,11 +1,10 @@
 // targetRefs of policies, and whether a waypoint stands in front of what a policy holds for.
 import type { Path } from '../../model/fields/field.ts'
 import { nearestOf } from '../../model/suggest.ts'
-import { gatewayGroup, istioNetworking } from '../inventory.ts'
+import { istioNetworking } from '../inventory.ts'
 import type { RuleContext } from '../rule.ts'
 import { type Fields, fields, items, labelsOf, namespaceOf, specOf, text } from '../values.ts'
-
-const waypointLabels: readonly string[] = ['culvert.dev/use-waypoint', 'istio.io/use-waypoint']
+import { usesWaypoint } from './waypoints.ts'
 
 interface TargetRef {
   readonly value: Fields
@@ -74,30 +73,4 @@ function servicesUseWaypoint(
       selector.length > 0 && workloads.some(({ labels }) => selector.every(([name, value]) => labels[name] === value))
     )
   })
-}
-
-export function usesWaypoint(labels: Readonly<Record<string, string>> | undefined): boolean {
-  return waypointLabels.some((name) => labels?.[name] !== undefined && labels[name] !== 'none')
-}
-
-/** Does the Gateway exist that labels of an object ask for? */
-export function checkWaypointLabel({ object, inventory, report }: RuleContext): void {
-  const labels = object.metadata.labels ?? {}
-  for (const label of waypointLabels) {
-    const name = labels[label]
-    if (name === undefined || name === 'none' || name === '') continue
-    const own = object.kind === 'Namespace' ? object.metadata.name : namespaceOf(object)
-    const namespace = labels[`${label}-namespace`] ?? own
-    if (inventory.find('Gateway', gatewayGroup, namespace, name) !== undefined) continue
-    if (!inventory.settings.complete && inventory.objects('Gateway', gatewayGroup).length === 0) continue
-    const near = nearestOf(
-      name,
-      inventory.objects('Gateway', gatewayGroup, namespace).map(({ metadata }) => metadata.name),
-    )
-    const remedy =
-      near === undefined
-        ? `create a Gateway ${namespace}/${name} with gatewayClassName culvert-waypoint, or remove the label`
-        : `did you mean "${near}"?`
-    report('WaypointNotFound', ['metadata', 'labels', label], `there is no Gateway ${namespace}/${name}`, remedy)
-  }
 }

@@ -35,7 +35,8 @@ export function explain(
       destinationStep(question.destination, destination, source),
       ...endpointStep(destination, paths, standby, source),
       ...pathSteps(paths),
-      ...layer7Step(question),
+      // here routes.ts tells what the waypoint's routes make of the request
+      ...layer7Step(question, paths),
       limitsStep(limits),
     ],
     paths,

@@ -22,7 +22,8 @@ export function viewOf(
   }
 }
 
-function livePath({ dial, target, verdict, because, transport, workload, authorization }: ExplainedPath): LivePath {
+function livePath(path: ExplainedPath): LivePath {
+  const { dial, target, verdict, because, transport, workload, authorization, waypoint } = path
   const policy = authorization?.policy
   return {
     dial,
@@ -32,6 +33,7 @@ function livePath({ dial, target, verdict, because, transport, workload, authori
     transport,
     ...(workload === undefined ? {} : { uid: workload.uid }),
     ...(policy === undefined ? {} : { policy }),
+    ...(waypoint?.outcome === 'passed' ? { waypoint: waypoint.waypoint } : {}),
   }
 }
 
@@ -66,6 +68,10 @@ function differing(explained: LivePath, theirs: LivePath): readonly string[] {
   const { target } = explained
   if (explained.transport !== theirs.transport) {
     return [`${target}: the daemon uses ${theirs.transport}, explained was ${explained.transport}`]
+  }
+  if (explained.waypoint !== theirs.waypoint) {
+    const [mine, other] = [explained.waypoint, theirs.waypoint].map((name) => name ?? 'no waypoint')
+    return [`${target}: the daemon goes through ${other}, explained was ${mine}`]
   }
   if (explained.verdict === theirs.verdict && explained.policy === theirs.policy) return []
   return [`${target}: for the daemon it is ${theirs.verdict} (${theirs.because}), explained was ${explained.verdict}`]

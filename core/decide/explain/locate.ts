@@ -13,6 +13,7 @@ import {
   splitHostPort,
 } from '../../net/address.ts'
 import { addressesOf, meaningOf } from '../names.ts'
+import { isInstance } from '../waypoint.ts'
 
 export interface Source {
   readonly workload: Workload | undefined
@@ -52,14 +53,18 @@ export function locateSource(snapshot: Snapshot, { source: text, namespace }: Ex
   if (address !== undefined) {
     const workload = snapshot.workloadByAddress(address)
     if (workload === undefined) return { workload, addresses: [address], capture: 'unknown' }
-    return { workload, addresses: [address], capture: captureOf(workload) }
+    return { workload, addresses: [address], capture: captureOfSource(snapshot, workload) }
   }
   const workload = workloadNamed(snapshot, text, namespace)
   if (workload === undefined) {
     const separator = text.includes('/') ? '/' : '.'
     throw unknown(`no workload "${text}"`, text, workloadNames(snapshot, separator))
   }
-  return { workload, addresses: workload.addresses, capture: captureOf(workload) }
+  return { workload, addresses: workload.addresses, capture: captureOfSource(snapshot, workload) }
+}
+
+function captureOfSource(snapshot: Snapshot, workload: Workload): Capture {
+  return isInstance(snapshot, workload) ? 'waypoint' : captureOf(workload)
 }
 
 /** @param namespace of the source, in which bare names are looked up */

@@ -1,27 +1,17 @@
 // Every way that a connection from a source to one address may take, each decided by the functions that the proxies run.
-import type { MeshError } from '../../base/errors.ts'
 import { principalText, workloadIdentity } from '../../model/canonical.ts'
-import type { ExplainedAuthorization, ExplainedPath, PathVerdict } from '../../model/explanation.ts'
+import type { ExplainedPath, PathVerdict } from '../../model/explanation.ts'
 import { ports } from '../../model/ports.ts'
 import { type Snapshot, serviceKey } from '../../model/snapshot.ts'
 import type { Service, Workload } from '../../model/types.ts'
 import { familyOf, formatSocketAddress, isLoopback, type SocketAddress } from '../../net/address.ts'
-import { peerAuthenticationAt, subjectOf } from '../authorize.ts'
-import { type Share, sharesOf } from '../balance.ts'
-import { admit, refusePlaintext, refuseTunnel, showsCaller } from '../inbound.ts'
+import { type Endpoint, type Share, sharesOf } from '../balance.ts'
+import { refusePlaintext, refuseTunnel } from '../inbound.ts'
 import { refuseOutbound, sourceAddressFor } from '../outbound.ts'
 import { type RouteDecision, route } from '../route.ts'
 import { describeWorkload, isCaptured, type Source } from './locate.ts'
-import { examine } from './policies.ts'
-
-/** What each of the ways to `dial` has in common. */
-interface Trip {
-  readonly snapshot: Snapshot
-  readonly source: Source
-  readonly dial: SocketAddress
-}
-
-type Fields = Omit<ExplainedPath, 'dial' | 'target' | 'share'>
+import { admitted, type Fields, path, refusal, shown, type Trip } from './trip.ts'
+import { isThrough, missedWaypoint, passedBy, through } from './waypoints.ts'
 
 /** At least one; their shares add up to 1. */
 export function pathsTo(snapshot: Snapshot, source: Source, dial: SocketAddress): readonly ExplainedPath[] {
@@ -31,10 +21,6 @@ export function pathsTo(snapshot: Snapshot, source: Source, dial: SocketAddress)
   const { workload } = source
   if (workload !== undefined && isCaptured(workload)) return capturedPaths(trip, workload)
   return [uncapturedPath(trip)]
-}
-
-function path({ dial }: Trip, fields: Fields, target: SocketAddress = dial, share = 1): ExplainedPath {
-  return { dial: formatSocketAddress(dial), target: formatSocketAddress(target), share, ...fields }
 }
 
 /** Traffic of a workload to itself does not pass its rules, unless it goes by a virtual IP. */
@@ -47,25 +33,29 @@ function loopback(trip: Trip, own: readonly string[]): ExplainedPath {
   return path(trip, { verdict: 'allowed', because, transport: 'loopback', transportBecause: because })
 }
 
-function refusal(error: MeshError, transport: ExplainedPath['transport'] = 'none'): Fields {
-  const { code, message } = error
-  const transportBecause = 'the source proxy refuses the connection'
-  return { verdict: 'unreachable', because: message, code, transport, transportBecause }
-}
-
 /** One way per endpoint that the proxy of the source may draw. */
 function capturedPaths(trip: Trip, source: Workload): readonly ExplainedPath[] {
   const { snapshot, dial } = trip
   const refused = refuseOutbound(source.addresses, dial, false)
   if (refused !== undefined) return [path(trip, refusal(refused))]
-  return draws(snapshot, dial).map(({ draw, share }) => {
+  return draws(snapshot, dial).map(({ draw, share, endpoint }) => {
     const decision = route(snapshot, { source, destination: dial, random: () => draw })
-    return routed(trip, source, decision, share)
+    if (!isThrough(decision)) return routed(trip, source, decision, share)
+    const end = endpoint ?? addressed(snapshot, decision.target)
+    return path(trip, through(trip, source, decision, end), end?.target, share)
   })
 }
 
-/** Values of `random` that lead `route` to each endpoint in turn. */
-function draws(snapshot: Snapshot, dial: SocketAddress): readonly Pick<Share, 'draw' | 'share'>[] {
+/** The workload whose own address was dialled. */
+function addressed(snapshot: Snapshot, target: SocketAddress): Endpoint | undefined {
+  const workload = snapshot.workloadByAddress(target.address)
+  return workload === undefined ? undefined : { workload, target }
+}
+
+type Draw = Pick<Share, 'draw' | 'share'> & Partial<Pick<Share, 'endpoint'>>
+
+/** Values of `random` that lead `route`, or the waypoint behind it, to each endpoint in turn. */
+function draws(snapshot: Snapshot, dial: SocketAddress): readonly Draw[] {
   const service = snapshot.serviceByVip(dial.address)
   if (service === undefined) return [{ draw: 0, share: 1 }]
   const { shares } = membersOf(snapshot, service, dial)
@@ -80,9 +70,14 @@ export function membersOf(snapshot: Snapshot, service: Service, dial: SocketAddr
 
 function routed(trip: Trip, source: Workload, decision: RouteDecision, share: number): ExplainedPath {
   const named = decision.service === undefined ? {} : { service: serviceKey(decision.service) }
-  if (decision.kind === 'refuse') return path(trip, { ...refusal(decision.error), ...named }, trip.dial, share)
+  if (decision.kind === 'refuse') {
+    const missed = decision.waypoint === undefined ? {} : missedWaypoint(decision.waypoint)
+    return path(trip, { ...refusal(decision.error), ...named, ...missed }, trip.dial, share)
+  }
   const { target, workload } = decision
-  const about = { ...named, ...(workload === undefined ? {} : { workload: describeWorkload(workload) }) }
+  const known =
+    workload === undefined ? {} : { workload: describeWorkload(workload), ...passedBy(trip, workload, target) }
+  const about = { ...named, ...known }
   if (decision.kind === 'tunnel') return path(trip, { ...tunnelled(trip, source, decision), ...about }, target, share)
   return path(trip, { ...unprotected(workload), ...about }, target, share)
 }
@@ -119,51 +114,6 @@ function tunnelled(trip: Trip, source: Workload, decision: Extract<RouteDecision
   return { ...base, ...admitted(trip, workload, target, from, source), callerSeen: shown(from, target) }
 }
 
-function shown(caller: string, target: SocketAddress): string {
-  return showsCaller(caller, target.address) ? caller : target.address
-}
-
-/** The verdict of the destination's proxy. `source` is absent for plaintext. */
-function admitted(
-  { snapshot }: Trip,
-  workload: Workload,
-  target: SocketAddress,
-  sourceAddress: string,
-  source?: Workload,
-): Pick<ExplainedPath, 'verdict' | 'because' | 'code' | 'peerAuthentication' | 'authorization'> {
-  const connection = {
-    identity: source,
-    sourceAddress,
-    destinationAddress: target.address,
-    destinationPort: target.port,
-  }
-  const { verdict, error } = admit(snapshot, { ...connection, uid: workload.uid, workload })
-  if (verdict === undefined) return { verdict: 'denied', because: error?.message ?? '', code: 'POLICY_DENIED' }
-  const policies = examine(snapshot, workload, subjectOf({ ...connection, workload }), verdict)
-  const mode = peerAuthenticationAt(workload, target.port)
-  const set = workload.peerAuthentication.source
-  const because = verdict.allowed ? allowedBecause(verdict.policy, policies.length) : verdict.reason
-  const authorization: ExplainedAuthorization = {
-    allowed: verdict.allowed,
-    ...(verdict.policy === undefined ? {} : { policy: verdict.policy }),
-    because,
-    ...(verdict.dryRun === undefined ? {} : { dryRun: verdict.dryRun }),
-    policies,
-  }
-  return {
-    verdict: verdict.allowed ? 'allowed' : 'denied',
-    because: verdict.allowed ? because : `denied by ${verdict.policy}: ${verdict.reason}`,
-    ...(error === undefined ? {} : { code: error.code }),
-    peerAuthentication: { mode, ...(set === undefined ? {} : { source: set }) },
-    authorization,
-  }
-}
-
-function allowedBecause(policy: string | undefined, held: number): string {
-  if (policy !== undefined) return `${policy} matches`
-  return held === 0 ? 'no policy holds for the destination' : 'no DENY policy matches and no ALLOW policy holds for it'
-}
-
 /** A source without a proxy: plaintext, which only the destination's proxy can judge. */
 function uncapturedPath(trip: Trip): ExplainedPath {
   const { snapshot, dial, source } = trip
@@ -173,10 +123,12 @@ function uncapturedPath(trip: Trip): ExplainedPath {
   if (service !== undefined || snapshot.isVirtual(dial.address)) return virtualFrom(trip, service)
   if (workload === undefined || !isCaptured(workload)) {
     const because = 'neither end is captured: the connection goes as the network lets it'
-    const about = workload === undefined ? {} : { workload: describeWorkload(workload) }
+    const about =
+      workload === undefined ? {} : { workload: describeWorkload(workload), ...passedBy(trip, workload, dial) }
     return path(trip, { verdict: 'not-captured', because, transport: 'plaintext', transportBecause, ...about })
   }
-  const base = { transport: 'plaintext', transportBecause, workload: describeWorkload(workload) } as const
+  const about = { workload: describeWorkload(workload), ...passedBy(trip, workload, dial) }
+  const base = { transport: 'plaintext', transportBecause, ...about } as const
   const refused = arrivalRefused(dial)
   if (refused !== undefined) return path(trip, { ...base, verdict: 'unreachable', ...refused })
   const from = source.addresses.find((address) => familyOf(address) === familyOf(dial.address)) ?? source.addresses[0]

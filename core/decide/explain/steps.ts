@@ -19,6 +19,9 @@ export function sourceStep(text: string, source: Source): ExplainStep {
   if (capture === 'captured') {
     return { what: 'source', outcome: `${name} is captured${host}`, because: `it presents ${identityOf(source)}` }
   }
+  if (capture === 'waypoint') {
+    return { what: 'source', outcome: `${name} is a waypoint${host}`, because: `it presents ${identityOf(source)}` }
+  }
   const why = {
     pending: 'it is enrolled, but its agent has not reported that it is captured: see `culvert workloads`',
     leaving: 'it is not enrolled any more; until its agent has let it go its traffic still passes the proxy',
@@ -55,7 +58,16 @@ export function destinationStep(text: string, destination: Destination, source: 
 
 /** Steps that differ between the ways are told for each kind of them. */
 export function pathSteps(paths: readonly ExplainedPath[]): readonly ExplainStep[] {
-  const parts = [waypointOf, transportOf, identitiesOf, peerAuthenticationOf, authorizationOf, dryRunOf, refusedOf]
+  const parts = [
+    waypointOf,
+    waypointIdentitiesOf,
+    transportOf,
+    identitiesOf,
+    peerAuthenticationOf,
+    authorizationOf,
+    dryRunOf,
+    refusedOf,
+  ]
   return parts.flatMap((part) => {
     const groups = Map.groupBy(paths, (path) => JSON.stringify(part(path, [])))
     return [...groups.values()].flatMap((group) => {
@@ -67,13 +79,34 @@ export function pathSteps(paths: readonly ExplainedPath[]): readonly ExplainStep
   })
 }
 
-function waypointOf({ transport, code }: ExplainedPath): ExplainStep | undefined {
+const waypointWords = {
+  passed: 'is passed',
+  'gone-around': 'is gone around',
+  unreachable: 'cannot be reached: the connection is refused',
+} as const
+
+function waypointOf({ transport, code, waypoint }: ExplainedPath): ExplainStep | undefined {
+  if (waypoint !== undefined) {
+    const { outcome, instances, because } = waypoint
+    const peers = instances.map(({ peer }) => peer)
+    const where = peers.length === 0 ? '' : `, at ${peers.slice(0, 3).join(' or ')}`
+    const more = peers.length > 3 ? ` or ${peers.length - 3} more` : ''
+    const text = `${waypoint.waypoint} ${waypointWords[outcome]}${where}${more}`
+    return { what: 'waypoint', outcome: text, because, ...(outcome === 'unreachable' ? { passed: false } : {}) }
+  }
   if (transport === 'none' || transport === 'loopback' || code === 'NO_ENDPOINT') return undefined
   return { what: 'waypoint', outcome: 'none', because: 'none stands there: the connection stays at layer 4' }
 }
 
+function waypointIdentitiesOf({ waypoint }: ExplainedPath): ExplainStep | undefined {
+  if (waypoint?.identities === undefined) return undefined
+  const { source, destination } = waypoint.identities
+  const outcome = `expects ${destination.join(' or ')}`
+  return { what: 'mutual TLS to the waypoint', outcome, because: `presents ${source}` }
+}
+
 function transportOf(
-  { transport, transportBecause }: ExplainedPath,
+  { transport, transportBecause, waypoint }: ExplainedPath,
   alike: readonly ExplainedPath[],
 ): ExplainStep | undefined {
   if (transport === 'none') return undefined
@@ -81,7 +114,8 @@ function transportOf(
   const [peer] = peers
   const tunnel = peers.size === 1 ? `HBONE tunnel to ${peer}` : `HBONE tunnel to one of ${peers.size} addresses`
   const words = { tunnel, plaintext: 'plaintext', loopback: 'loopback' } as const
-  return { what: 'transport', outcome: words[transport], because: transportBecause }
+  const from = waypoint?.outcome === 'passed' ? 'from the waypoint: ' : ''
+  return { what: 'transport', outcome: `${from}${words[transport]}`, because: transportBecause }
 }
 
 function identitiesOf({ identities }: ExplainedPath): ExplainStep | undefined {
@@ -124,11 +158,19 @@ export function limitsStep({ establishTimeoutMs, connectTimeoutMs, maxEndpoints 
   return { what: 'timeouts and retries', outcome, because }
 }
 
-/** What was said of the request itself. */
-export function layer7Step({ method, path, headers = {} }: ExplainQuestion): readonly ExplainStep[] {
+/** What was said of the request itself, which only a waypoint reads. */
+export function layer7Step(
+  { method, path, headers = {} }: ExplainQuestion,
+  paths: readonly ExplainedPath[],
+): readonly ExplainStep[] {
   const said = [method, path, ...Object.keys(headers)].filter((part) => part !== undefined)
   if (said.length === 0) return []
-  const because = 'reading requests needs a waypoint, and none stands there: a policy about them fails closed'
+  const [waypoint] = paths.flatMap(({ waypoint: each }) => (each?.outcome === 'passed' ? [each.waypoint] : []))
+  if (waypoint !== undefined) {
+    const because = 'the waypoint reads it, and its routes say where it goes on to'
+    return [{ what: 'layer 7', outcome: `${said.join(' ')}: left to waypoint ${waypoint}`, because }]
+  }
+  const because = 'reading requests needs a waypoint, and none is passed: a policy about them fails closed'
   return [{ what: 'layer 7', outcome: `${said.join(' ')}: not evaluated`, because }]
 }
 

@@ -1,4 +1,4 @@
-// Streams that we reset: frames that were on their way still come, up to what the peer was allowed. Owned by session.ts.
+// Streams that we reset: frames that were on their way still come, up to what the peer was allowed. Owned by engine.ts.
 
 const maxRemembered = 4_096
 

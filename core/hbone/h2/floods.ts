@@ -1,6 +1,6 @@
-// What a peer may cost us without sending anything useful. Owned by session.ts; every method throws ENHANCE_YOUR_CALM where the
+// What a peer may cost us without sending anything useful. Owned by engine.ts; every method throws ENHANCE_YOUR_CALM where the
 // budget is spent, and the session ends.
-import type { TunnelLimits } from '../limits.ts'
+import type { SessionLimits } from '../limits.ts'
 import { Budget } from './flow.ts'
 import { errorCode, SessionError } from './protocol.ts'
 
@@ -21,7 +21,7 @@ export class Floods {
   readonly #settings = new Budget(settingsBurst, settingsPerSecond)
   readonly #windowUpdates = new Budget(windowUpdateBurst, windowUpdatesPerSecond)
 
-  constructor(limits: Pick<TunnelLimits, 'resetBurst' | 'resetsPerSecond'>) {
+  constructor(limits: Pick<SessionLimits, 'resetBurst' | 'resetsPerSecond'>) {
     this.#resets = new Budget(limits.resetBurst, limits.resetsPerSecond)
   }
 

@@ -1,4 +1,4 @@
-// Flow control of what we receive (RFC 9113 6.9) and budgets against floods. Used by session.ts and stream.ts.
+// Flow control of what we receive (RFC 9113 6.9) and budgets against floods. Used by engine.ts and stream.ts.
 
 /**
  * One receive window. Bytes leave it when they arrive and come back when they are consumed; the peer is told once half of it

@@ -1,6 +1,6 @@
 // Bytes to frames (RFC 9113 4 and 6): an incremental parser that hands out DATA as slices of what was read, without a copy, and
-// everything else whole. It checks what can be seen in one frame and the order of CONTINUATION; session.ts does the rest.
-import { errorCode, flag, frameHeaderBytes, frameType, maxStreamId, SessionError } from './protocol.ts'
+// everything else whole. It checks what can be seen in one frame and the order of CONTINUATION; engine.ts does the rest.
+import { errorCode, flag, frameHeaderBytes, frameType, maxStreamId, protocolError, SessionError } from './protocol.ts'
 
 /** Called in the order of the frames. Buffers of other frames than DATA are valid during the call only. */
 export interface FrameHandler {
@@ -305,10 +305,6 @@ function grown(buffer: Buffer, bytes: number, used: number): Buffer {
   const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * buffer.length))
   buffer.copy(larger, 0, 0, used)
   return larger
-}
-
-function protocolError(message: string): SessionError {
-  return new SessionError(errorCode.protocolError, message)
 }
 
 function sizeError(message: string): SessionError {

@@ -1,5 +1,5 @@
 // Frames to bytes: gathers the frames of one turn of the event loop into few buffers. Headers, control frames and small DATA
-// are copied into slabs, large DATA passes as it is. Filled by session.ts, which writes `take()` to the socket in one go.
+// are copied into slabs, large DATA passes as it is. Filled by engine.ts, which writes `take()` to the socket in one go.
 import { errorCode, flag, frameHeaderBytes, frameType } from './protocol.ts'
 
 /** Up to here a copy is cheaper than one more buffer to gather. */

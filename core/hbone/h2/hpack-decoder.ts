@@ -1,4 +1,4 @@
-// Header blocks to header fields (RFC 7541), bounded against header bombs. One per session, called by session.ts for every
+// Header blocks to header fields (RFC 7541), bounded against header bombs. One per session, called by engine.ts for every
 // block in order, those of refused streams included.
 import { DynamicTable, defaultTableBytes, entryOverhead, type HeaderField, staticTable } from './hpack-table.ts'
 import { huffmanDecode, huffmanDecodedBound } from './huffman.ts'

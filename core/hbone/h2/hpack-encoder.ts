@@ -1,4 +1,4 @@
-// Header fields to header blocks (RFC 7541). One per session, called by session.ts. A field that differs for every connection
+// Header fields to header blocks (RFC 7541). One per session, called by engine.ts. A field that differs for every connection
 // (`forwarded`, `traceparent`) is not indexed: it would push out those that repeat.
 import { DynamicTable, defaultTableBytes, type HeaderField, staticTable } from './hpack-table.ts'
 import { huffmanBytes, huffmanEncode } from './huffman.ts'
@@ -24,6 +24,7 @@ const maxTableBytes = defaultTableBytes
 
 export class HpackEncoder {
   readonly #once: ReadonlySet<string>
+  readonly #secret: ReadonlySet<string>
   /** Numbers of the newest entries of the dynamic table. */
   readonly #names = new Map<string, Named>()
   readonly #table = new DynamicTable(defaultTableBytes, (entry, number) => this.#evicted(entry, number))
@@ -32,9 +33,10 @@ export class HpackEncoder {
   #target = Buffer.allocUnsafeSlow(1_024)
   #at = 0
 
-  /** Values of the names in `once` are not worth remembering. */
-  constructor(once: Iterable<string> = []) {
+  /** Values of the names in `once` are not worth remembering, those of the names in `secret` must not be. */
+  constructor(once: Iterable<string> = [], secret: Iterable<string> = []) {
     this.#once = new Set(once)
+    this.#secret = new Set(secret)
   }
 
   get tableSize(): number {
@@ -50,6 +52,19 @@ export class HpackEncoder {
 
   /** The encoded block, valid until the next call. Names are lower case; characters are bytes. */
   encode(fields: readonly HeaderField[]): Buffer {
+    this.#begin()
+    for (const field of fields) this.#field(field[0], field[1], field)
+    return this.#target.subarray(0, this.#at)
+  }
+
+  /** As `encode`, of `[name, value, name, value, …]`. */
+  encodeFlat(fields: readonly string[]): Buffer {
+    this.#begin()
+    for (let at = 0; at < fields.length; at += 2) this.#field(fields[at]!, fields[at + 1]!, undefined)
+    return this.#target.subarray(0, this.#at)
+  }
+
+  #begin(): void {
     this.#at = 0
     this.#room(16)
     if (this.#announce !== undefined) {
@@ -58,8 +73,6 @@ export class HpackEncoder {
       if (smallest < present) this.#resize(smallest)
       this.#resize(present)
     }
-    for (const field of fields) this.#field(field)
-    return this.#target.subarray(0, this.#at)
   }
 
   #resize(bytes: number): void {
@@ -67,11 +80,14 @@ export class HpackEncoder {
     this.#integer(0x20, 5, bytes)
   }
 
-  #field(field: HeaderField): void {
-    const [name, value] = field
+  #field(name: string, value: string, field: HeaderField | undefined): void {
     this.#room(name.length + value.length + 32)
     const ofStatic = staticNames.get(name)
     const ofDynamic = this.#names.get(name)
+    if (this.#secret.has(name)) {
+      this.#never(name, value, ofStatic?.any ?? this.#dynamicIndex(ofDynamic?.any))
+      return
+    }
     const repeats = !this.#once.has(name)
     const known = repeats
       ? (ofStatic?.values.get(value) ?? this.#dynamicIndex(ofDynamic?.values.get(value)))
@@ -86,8 +102,15 @@ export class HpackEncoder {
     this.#integer(remember ? 0x40 : 0x00, remember ? 6 : 4, named ?? 0)
     if (named === undefined) this.#string(name, true)
     this.#string(value, remember)
-    if (!remember || !this.#table.add(field)) return
+    if (!remember || !this.#table.add(field ?? [name, value])) return
     this.#remember(name, value, this.#table.next - 1)
+  }
+
+  /** A secret in no table can be guessed by nobody who writes into the same session (RFC 7541 7.1). */
+  #never(name: string, value: string, named: number | undefined): void {
+    this.#integer(0x10, 4, named ?? 0)
+    if (named === undefined) this.#string(name, true)
+    this.#string(value, false)
   }
 
   #remember(name: string, value: string, number: number): void {

@@ -1,4 +1,4 @@
-// What makes a header list malformed (RFC 9113 8.2, 8.3). Called by session.ts for every list that comes in.
+// What makes a header list of a tunnel malformed (RFC 9113 8.2, 8.3). Called by session.ts for every list that comes in.
 import type { HeaderField } from './hpack-table.ts'
 
 const requestPseudo: ReadonlySet<string> = new Set([':method', ':scheme', ':authority', ':path'])

@@ -57,7 +57,7 @@ export function errorName(code: number): string {
   return names[code] ?? `error ${code}`
 }
 
-/** The peer broke the session: it ends with GOAWAY of this code. Thrown by parsers, caught in session.ts alone. */
+/** The peer broke the session: it ends with GOAWAY of this code. Thrown by parsers, caught in engine.ts alone. */
 export class SessionError extends Error {
   readonly code: number
 
@@ -65,4 +65,12 @@ export class SessionError extends Error {
     super(message)
     this.code = code
   }
+}
+
+export function protocolError(message: string): SessionError {
+  return new SessionError(errorCode.protocolError, message)
+}
+
+export function flowError(message: string): SessionError {
+  return new SessionError(errorCode.flowControlError, message)
 }

@@ -1,10 +1,12 @@
 // The way out of a session: frames of one turn of the event loop leave in one gathered write, streams take turns, and the
-// socket never holds much. Owned by session.ts.
-import type { Socket } from 'node:net'
-import { release } from '../../net/read-buffers.ts'
+// socket never holds much. Owned by engine.ts.
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { release, retain } from '../../net/read-buffers.ts'
 import { FrameWriter } from './frame-writer.ts'
 import { defaultFrameBytes, defaultWindow, maxWindow } from './protocol.ts'
-import type { TunnelHttp2Stream } from './stream.ts'
+import type { SessionStream } from './session-stream.ts'
+import { TunnelHttp2Stream } from './stream.ts'
 
 /**
  * DATA stops when so much is on its way to the kernel: what comes later waits behind this, and behind as much that follows it
@@ -23,22 +25,40 @@ const maxBacklogBytes = 2 * 1_024 * 1_024
 export class Sender {
   readonly writer = new FrameWriter()
   maxFrameBytes = defaultFrameBytes
-  readonly #socket: Socket
+  readonly #socket: Duplex
+  /** The socket where it is a stream of another session, which gathers and releases by itself. */
+  readonly #tunnel: TunnelHttp2Stream | undefined
+  /** What a socket has written is in the kernel or encrypted; of any other stream nobody knows. */
+  readonly #releases: boolean
   readonly #onBacklog: () => void
   readonly #onSent: (bytes: number) => void
   #window = defaultWindow
   #onTheWay = 0
+  #writes = 0
   /** DATA waits for the socket. */
   #full = false
   #scheduled = false
   #stopped = false
-  #small: TunnelHttp2Stream[] = []
-  #large: TunnelHttp2Stream[] = []
+  #small: SessionStream[] = []
+  #large: SessionStream[] = []
 
-  constructor(socket: Socket, hooks: { readonly onBacklog: () => void; readonly onSent: (bytes: number) => void }) {
+  constructor(socket: Duplex, hooks: { readonly onBacklog: () => void; readonly onSent: (bytes: number) => void }) {
     this.#socket = socket
+    this.#releases = socket instanceof Socket
+    this.#tunnel = socket instanceof TunnelHttp2Stream ? socket : undefined
+    if (this.#tunnel !== undefined) this.#tunnel.onDrained = () => this.#drained()
     this.#onBacklog = hooks.onBacklog
     this.#onSent = hooks.onSent
+  }
+
+  /** Its session runs inside a stream of another one. */
+  get nested(): boolean {
+    return this.#tunnel !== undefined
+  }
+
+  /** So many writes were made. */
+  get writes(): number {
+    return this.#writes
   }
 
   /** False where the window of the session overflows. */
@@ -50,7 +70,7 @@ export class Sender {
   }
 
   /** The stream has something to send and is in its turn. */
-  ready(stream: TunnelHttp2Stream): void {
+  ready(stream: SessionStream): void {
     if (stream.listed) return
     stream.listed = true
     if (stream.queuedBytes <= smallBytes) this.#small.push(stream)
@@ -82,6 +102,7 @@ export class Sender {
   flush(): void {
     this.#scheduled = false
     if (this.#stopped) return
+    if (this.#tunnel !== undefined) this.#onTheWay = this.#tunnel.queuedBytes
     this.#fill()
     if (this.#stopped) return
     if (this.#onTheWay + this.writer.bytes > maxBacklogBytes) this.#onBacklog()
@@ -105,7 +126,7 @@ export class Sender {
     }
   }
 
-  #send(stream: TunnelHttp2Stream, budget: number): void {
+  #send(stream: SessionStream, budget: number): void {
     const bytes = stream.sendTo(this.writer, budget, this.maxFrameBytes)
     this.#window -= bytes
     this.#onSent(bytes)
@@ -120,13 +141,18 @@ export class Sender {
   #write(): void {
     const { bytes } = this.writer
     if (bytes === 0) return
+    this.#writes += 1
     const { parts, spent } = this.writer.take()
+    if (this.#tunnel !== undefined) {
+      passOn(this.#tunnel, parts, spent)
+      return
+    }
     const socket = this.#socket
     this.#onTheWay += bytes
     const done = () => {
       this.#onTheWay -= bytes
-      for (const chunk of spent) release(chunk)
-      if (this.#full && !this.#scheduled) this.flush()
+      if (this.#releases) for (const chunk of spent) release(chunk)
+      this.#drained()
     }
     const last = parts.length - 1
     if (last > 0) socket.cork()
@@ -134,17 +160,48 @@ export class Sender {
     socket.write(parts[last]!, done)
     if (last > 0) socket.uncork()
   }
+
+  #drained(): void {
+    if (this.#full && !this.#scheduled) this.flush()
+  }
+}
+
+/** The tunnel releases each part when it was sent, so each counts on its own. */
+function passOn(tunnel: TunnelHttp2Stream, parts: readonly Buffer[], spent: readonly Buffer[]): void {
+  for (const part of parts) {
+    retain(part)
+    tunnel.send(part)
+  }
+  for (const chunk of spent) release(chunk)
 }
 
 /** All sessions that have something to send flush together when the events of this turn are handled. */
 let waiting: Sender[] = []
+/** Those inside tunnels go first, so that what they send leaves with the tunnel in the same turn. */
+let nested: Sender[] = []
+let scheduled = false
 
 function atEndOfTurn(sender: Sender): void {
-  if (waiting.push(sender) === 1) setImmediate(flushAll)
+  if (sender.nested) nested.push(sender)
+  else waiting.push(sender)
+  if (scheduled) return
+  scheduled = true
+  setImmediate(flushAll)
 }
 
 function flushAll(): void {
+  if (nested.length > 0) flushNested()
   const senders = waiting
   waiting = []
+  scheduled = false
+  for (const sender of senders) sender.flush()
+  if (nested.length === 0 || scheduled) return
+  scheduled = true
+  setImmediate(flushAll)
+}
+
+function flushNested(): void {
+  const senders = nested
+  nested = []
   for (const sender of senders) sender.flush()
 }

@@ -1,6 +1,6 @@
 // The receive window of a session and what its streams hold back. Bytes are granted again when they arrive, not when they are
-// read: a slow reader stalls its own stream only, until the session or the thread holds too much. Owned by session.ts.
-import type { TunnelLimits } from '../limits.ts'
+// read: a slow reader stalls its own stream only, until the session or the thread holds too much. Owned by engine.ts.
+import type { SessionLimits } from '../limits.ts'
 import { ReceiveWindow } from './flow.ts'
 import { type HeldBudget, heldBudget } from './held-budget.ts'
 import { initialSessionWindow, initialStreamWindow, maxSessionWindow, WindowGrowth } from './window-growth.ts'
@@ -14,7 +14,7 @@ export interface SessionWindowHooks {
 }
 
 export class SessionWindow {
-  readonly #limits: TunnelLimits
+  readonly #limits: SessionLimits
   readonly #hooks: SessionWindowHooks
   readonly #budget: HeldBudget
   readonly #window: ReceiveWindow
@@ -23,7 +23,7 @@ export class SessionWindow {
   #stopped = false
 
   constructor(
-    limits: TunnelLimits,
+    limits: SessionLimits,
     hooks: SessionWindowHooks,
     budget: HeldBudget = heldBudget,
     clock: () => number = () => performance.now(),

@@ -1,5 +1,5 @@
-// SETTINGS, ours and those of the peer: what we say, and what is parsed, checked and kept (RFC 9113 6.5.2). Called by session.ts.
-import type { TunnelLimits } from '../limits.ts'
+// SETTINGS, ours and those of the peer: what we say, and what is parsed, checked and kept (RFC 9113 6.5.2). Called by engine.ts.
+import type { SessionLimits } from '../limits.ts'
 import { defaultFrameBytes, defaultWindow, errorCode, maxWindow, SessionError, settingId } from './protocol.ts'
 import { initialStreamWindow } from './window-growth.ts'
 
@@ -9,6 +9,8 @@ export interface PeerSettings {
   readonly maxConcurrentStreams: number | undefined
   readonly initialWindow: number
   readonly maxFrameBytes: number
+  /** Extended CONNECT is allowed (RFC 8441). */
+  readonly connectProtocol: boolean
 }
 
 export const initialPeerSettings: PeerSettings = {
@@ -16,12 +18,14 @@ export const initialPeerSettings: PeerSettings = {
   maxConcurrentStreams: undefined,
   initialWindow: defaultWindow,
   maxFrameBytes: defaultFrameBytes,
+  connectProtocol: false,
 }
 
-/** What we tell the peer. */
+/** What we tell the peer. `connectProtocol`: a server takes extended CONNECT. */
 export function ourSettings(
   isServer: boolean,
-  limits: TunnelLimits,
+  limits: SessionLimits,
+  connectProtocol: boolean,
 ): readonly (readonly [id: number, value: number])[] {
   return [
     [settingId.initialWindowSize, initialStreamWindow(limits)],
@@ -30,7 +34,7 @@ export function ourSettings(
     ...(isServer
       ? ([
           [settingId.maxConcurrentStreams, limits.serverMaxStreams],
-          [settingId.enableConnectProtocol, 0],
+          [settingId.enableConnectProtocol, connectProtocol ? 1 : 0],
         ] as const)
       : ([[settingId.enablePush, 0]] as const)),
   ]
@@ -44,7 +48,7 @@ export function applySettings(
   end: number,
   fromServer: boolean,
 ): PeerSettings {
-  let { headerTableBytes, maxConcurrentStreams, initialWindow, maxFrameBytes } = before
+  let { headerTableBytes, maxConcurrentStreams, initialWindow, maxFrameBytes, connectProtocol } = before
   for (let at = start; at < end; at += 6) {
     const value = source.readUInt32BE(at + 2)
     switch (source.readUInt16BE(at)) {
@@ -65,11 +69,16 @@ export function applySettings(
         if (value < defaultFrameBytes || value > 2 ** 24 - 1) throw invalid('MAX_FRAME_SIZE', value)
         maxFrameBytes = value
         break
+      case settingId.enableConnectProtocol:
+        // Whoever allowed it cannot take that back (RFC 8441 3).
+        if (value > 1 || (value === 0 && connectProtocol)) throw invalid('ENABLE_CONNECT_PROTOCOL', value)
+        connectProtocol = value === 1
+        break
       default:
       // Unknown settings are ignored, as is the size of header lists: ours are small.
     }
   }
-  return { headerTableBytes, maxConcurrentStreams, initialWindow, maxFrameBytes }
+  return { headerTableBytes, maxConcurrentStreams, initialWindow, maxFrameBytes, connectProtocol }
 }
 
 function invalid(name: string, value: number, code: number = errorCode.protocolError): SessionError {

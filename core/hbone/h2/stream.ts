@@ -8,21 +8,7 @@ import type { FrameWriter } from './frame-writer.ts'
 import { HeldBytes } from './held-bytes.ts'
 import type { HeaderField } from './hpack-table.ts'
 import { errorCode, errorName } from './protocol.ts'
-
-/** What a stream needs of its session. */
-export interface StreamOwner {
-  /** There is something to send, or the end of it. */
-  ready(stream: TunnelHttp2Stream): void
-  /** RST_STREAM; the stream is closed. */
-  reset(stream: TunnelHttp2Stream, code: number): void
-  /** Both sides ended. */
-  completed(stream: TunnelHttp2Stream): void
-  /** How large the receive window is to be. */
-  windowBytes(): number
-  windowUpdate(stream: TunnelHttp2Stream, bytes: number): void
-  /** More (or less) received bytes wait for a reader. */
-  holds(bytes: number): void
-}
+import type { SessionStream, StreamOwner } from './session-stream.ts'
 
 /** The direct way in and out; one per stream, see `direct`. */
 export interface DirectReader {
@@ -38,9 +24,9 @@ interface Chunk {
   readonly chunk: Buffer
 }
 
-export class TunnelHttp2Stream extends Duplex {
+export class TunnelHttp2Stream extends Duplex implements SessionStream {
   readonly id: number
-  readonly #owner: StreamOwner
+  readonly #owner: StreamOwner<TunnelHttp2Stream>
   readonly #window: ReceiveWindow
   /** What the peer lets us send; negative after it made its initial window smaller (RFC 9113 6.9.2). */
   sendWindow: number
@@ -69,7 +55,7 @@ export class TunnelHttp2Stream extends Duplex {
   #reader: DirectReader | undefined
   #endPushed = false
 
-  constructor(owner: StreamOwner, id: number, sendWindow: number, receiveWindow: number) {
+  constructor(owner: StreamOwner<TunnelHttp2Stream>, id: number, sendWindow: number, receiveWindow: number) {
     // Readable keeps at most one chunk: waiting bytes are kept here, compactly.
     super({ allowHalfOpen: true, readableHighWaterMark: 1, writableHighWaterMark: 64 * 1024, decodeStrings: true })
     this.#owner = owner

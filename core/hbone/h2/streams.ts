@@ -1,38 +1,41 @@
-// The streams of a session: which there are, which may still be named, how they open and end. Owned by session.ts.
+// The streams of a session: which there are, which may still be named, how they open and end. Owned by engine.ts.
 import { MeshError } from '../../base/errors.ts'
-import type { TunnelLimits } from '../limits.ts'
+import type { SessionLimits } from '../limits.ts'
 import { ClosedStreams } from './closed-streams.ts'
 import type { Floods } from './floods.ts'
 import { errorCode, errorName, maxStreamId, maxWindow, SessionError } from './protocol.ts'
 import type { Sender } from './sender.ts'
-import { type StreamOwner, TunnelHttp2Stream } from './stream.ts'
+import type { SessionStream, StreamFactory, StreamOwner } from './session-stream.ts'
 import { StreamTable } from './stream-table.ts'
 import { initialStreamWindow } from './window-growth.ts'
 
-export interface StreamsHooks {
+export interface StreamsHooks<S> {
   /** How large the receive windows of streams are now. */
   readonly windowBytes: () => number
   /** More (or less) received bytes wait for a reader. */
   readonly onHeld: (bytes: number) => void
   /** A stream is over. */
   readonly onReleased: () => void
+  readonly trailers: (stream: S, fields: readonly string[]) => void
 }
 
-export class Streams {
-  readonly #limits: TunnelLimits
+export class Streams<S extends SessionStream> {
+  readonly #limits: SessionLimits
   readonly #sender: Sender
   readonly #floods: Floods
-  readonly #hooks: StreamsHooks
-  readonly #open = new StreamTable<TunnelHttp2Stream>()
+  readonly #hooks: StreamsHooks<S>
+  readonly #make: StreamFactory<S>
+  readonly #open = new StreamTable<S>()
   readonly #closed = new ClosedStreams()
   /** The greatest stream of the peer that was taken (server), or that we opened (client); client streams are odd. */
   #last = -1
 
-  constructor(limits: TunnelLimits, sender: Sender, floods: Floods, hooks: StreamsHooks) {
+  constructor(limits: SessionLimits, sender: Sender, floods: Floods, hooks: StreamsHooks<S>, make: StreamFactory<S>) {
     this.#limits = limits
     this.#sender = sender
     this.#floods = floods
     this.#hooks = hooks
+    this.#make = make
   }
 
   get size(): number {
@@ -44,12 +47,17 @@ export class Streams {
     return Math.max(0, this.#last)
   }
 
-  get(id: number): TunnelHttp2Stream | undefined {
+  get(id: number): S | undefined {
     return this.#open.get(id)
   }
 
+  /** As they are now; in no particular order. */
+  all(): readonly S[] {
+    return this.#open.values()
+  }
+
   /** Undefined when all ids are used up (client). */
-  openNext(sendWindow: number): TunnelHttp2Stream | undefined {
+  openNext(sendWindow: number): S | undefined {
     return this.#last + 2 > maxStreamId ? undefined : this.create(this.#last + 2, sendWindow)
   }
 
@@ -58,9 +66,9 @@ export class Streams {
     return id % 2 === 1 && id > this.#last
   }
 
-  create(id: number, sendWindow: number): TunnelHttp2Stream {
+  create(id: number, sendWindow: number): S {
     this.#last = id
-    const stream = new TunnelHttp2Stream(this.#owner, id, sendWindow, this.#receiveWindow)
+    const stream = this.#make(this.#owner, id, sendWindow, this.#receiveWindow)
     this.#open.set(id, stream)
     return stream
   }
@@ -74,7 +82,7 @@ export class Streams {
   }
 
   /** RST_STREAM; the stream is over. */
-  reset(stream: TunnelHttp2Stream, code: number): void {
+  reset(stream: S, code: number): void {
     if (this.#open.get(stream.id) !== stream) return
     if (!stream.remoteEnded) this.#closed.add(stream.id, stream.receiveWindow)
     this.#sender.writer.resetStream(stream.id, code)
@@ -83,14 +91,14 @@ export class Streams {
   }
 
   /** The peer broke this stream: who makes us reset streams at will is a flood like one who resets them. */
-  break(stream: TunnelHttp2Stream, code: number, message: string): void {
+  break(stream: S, code: number, message: string): void {
     this.#floods.reset()
-    const text = `the tunnel stream was broken by the peer: ${message} (${errorName(code)})`
+    const text = `the stream was broken by the peer: ${message} (${errorName(code)})`
     this.reset(stream, code)
     stream.remoteReset(code, new MeshError('TUNNEL_H2', text))
   }
 
-  release(stream: TunnelHttp2Stream): void {
+  release(stream: S): void {
     if (!this.#open.delete(stream.id)) return
     stream.onReleased?.()
     this.#hooks.onReleased()
@@ -144,7 +152,7 @@ export class Streams {
     if (bytes !== 0) for (const stream of this.#open.values()) this.#enlarge(stream, bytes)
   }
 
-  #enlarge(stream: TunnelHttp2Stream, bytes: number): void {
+  #enlarge(stream: S, bytes: number): void {
     const before = stream.sendWindow
     stream.sendWindow += bytes
     if (stream.sendWindow > maxWindow) {
@@ -157,7 +165,7 @@ export class Streams {
     return initialStreamWindow(this.#limits)
   }
 
-  readonly #owner: StreamOwner = {
+  readonly #owner: StreamOwner<S> = {
     ready: (stream) => this.#sender.ready(stream),
     reset: (stream, code) => this.reset(stream, code),
     completed: (stream) => this.release(stream),
@@ -167,5 +175,6 @@ export class Streams {
       this.#sender.wake()
     },
     holds: (bytes) => this.#hooks.onHeld(bytes),
+    trailers: (stream, fields) => this.#hooks.trailers(stream, fields),
   }
 }

@@ -1,6 +1,6 @@
 // How large the receive windows of a session are: small at first, so that idle streams and slow readers promise little and small
-// messages wait behind little bulk, larger where a path needs it. Owned by session.ts.
-import type { TunnelLimits } from '../limits.ts'
+// messages wait behind little bulk, larger where a path needs it. Owned by engine.ts.
+import type { SessionLimits } from '../limits.ts'
 import { defaultWindow } from './protocol.ts'
 
 /** Shorter measurements see single bursts. */
@@ -20,7 +20,7 @@ type Phase =
  * step back that brought no more throughput: beyond the bandwidth-delay product a window is but a queue.
  */
 export class WindowGrowth {
-  readonly #limits: TunnelLimits
+  readonly #limits: SessionLimits
   readonly #ping: (onAnswer: () => void) => void
   readonly #clock: () => number
   #streamBytes: number
@@ -32,7 +32,7 @@ export class WindowGrowth {
   #settling = false
   #waitMs = firstWaitMs
 
-  constructor(limits: TunnelLimits, ping: (onAnswer: () => void) => void, clock: () => number) {
+  constructor(limits: SessionLimits, ping: (onAnswer: () => void) => void, clock: () => number) {
     this.#limits = limits
     this.#ping = ping
     this.#clock = clock
@@ -99,18 +99,18 @@ export class WindowGrowth {
   }
 }
 
-export function maxStreamWindow(limits: TunnelLimits): number {
+export function maxStreamWindow(limits: SessionLimits): number {
   return Math.max(defaultWindow, limits.streamWindowBytes)
 }
 
-export function maxSessionWindow(limits: TunnelLimits): number {
+export function maxSessionWindow(limits: SessionLimits): number {
   return Math.max(defaultWindow, limits.sessionWindowBytes)
 }
 
-export function initialStreamWindow(limits: TunnelLimits): number {
+export function initialStreamWindow(limits: SessionLimits): number {
   return Math.min(maxStreamWindow(limits), Math.max(defaultWindow, limits.initialStreamWindowBytes))
 }
 
-export function initialSessionWindow(limits: TunnelLimits): number {
+export function initialSessionWindow(limits: SessionLimits): number {
   return Math.min(maxSessionWindow(limits), Math.max(defaultWindow, limits.initialSessionWindowBytes))
 }

@@ -1,10 +1,10 @@
 // DestinationRule (networking.istio.io): how traffic to a host is treated, and the subsets of the host that routes name.
-import { asWhole, type ObjectCheck, type ObjectField, type ValueCheck, type ValueOf } from './field.ts'
+import { asWhole, enforced, type ObjectCheck, type ObjectField, type ValueCheck, type ValueOf } from './field.ts'
 import { exportToFits, wildcardHost } from './hosts.ts'
 import { labels, text, texts } from './parts.ts'
 import { clip, dnsLabel } from './rules.ts'
 import { selectorAsWhole } from './selector.ts'
-import { atWaypoint, group, groups } from './shapes.ts'
+import { group, groups } from './shapes.ts'
 import { trafficPolicy } from './traffic-policy.ts'
 
 /** Nobody at all (`~`) is for ServiceEntry only. */
@@ -48,7 +48,7 @@ export const destinationRuleSpec = {
     host: text('Name of the service; "*.domain" for several.', { required: true, check: wildcardHost }),
     trafficPolicy: { ...trafficPolicy, text: 'How traffic to the whole host is treated.' },
     subsets: groups('Parts of the workloads of the host.', subset, {
-      use: atWaypoint('subsets', 'all workloads of the host get traffic alike'),
+      use: enforced('waypoint: endpoints'),
     }),
     exportTo: texts('Namespaces whose clients the rule is for; all where absent.', audience),
     workloadSelector: { ...selectorAsWhole, text: 'The clients that the rule is for; all where absent.' },

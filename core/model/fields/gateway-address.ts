@@ -1,6 +1,6 @@
 // Addresses of a Gateway, asked for in its spec and told in its status.
-import { asWhole, type FieldTable, type ListField, type ListRule, type ObjectRule } from './field.ts'
-import { isHostName, needsWaypoint } from './gateway-parts.ts'
+import { asWhole, type FieldTable, ignored, type ListField, type ListRule, type ObjectRule } from './field.ts'
+import { isHostName } from './gateway-parts.ts'
 import { text } from './parts.ts'
 import { clip, ipAddress } from './rules.ts'
 
@@ -54,7 +54,7 @@ function distinct(type: string): ListRule {
 export const gatewayAddresses = {
   type: 'list',
   text: 'Addresses that the gateway should have.',
-  use: needsWaypoint('addresses are not taken'),
+  use: ignored('addresses are not taken: a waypoint has those of its instances'),
   maxItems: 16,
   item: { type: 'object', text: 'One address.', use: asWhole, fields: addressFields, rules: [hostShape, addressShape] },
   rules: [distinct('IPAddress'), distinct('Hostname')],

@@ -1,6 +1,6 @@
 // GatewayClass (gateway.networking.k8s.io): which controller stands behind gateways of a class.
-import { asWhole, ignored, type ObjectField, type ValueOf } from './field.ts'
-import { controllerName, groupOf, kindName, namespaceName, needsWaypoint, objectName } from './gateway-parts.ts'
+import { asWhole, enforced, ignored, type ObjectField, type ValueOf } from './field.ts'
+import { controllerName, groupOf, kindName, namespaceName, objectName } from './gateway-parts.ts'
 import { text } from './parts.ts'
 
 export const gatewayClassSpec = {
@@ -10,8 +10,8 @@ export const gatewayClassSpec = {
   required: true,
   fields: {
     controllerName: {
-      ...controllerName('The controller: culvert.dev/controller for the mesh. It cannot be changed later.'),
-      use: needsWaypoint('a GatewayClass makes no gateways'),
+      ...controllerName('The controller: culvert.dev/waypoint for waypoints. It cannot be changed later.'),
+      use: enforced('compile: Gateways of a class of culvert.dev/waypoint declare waypoints'),
     },
     description: text('What the class is for.', { maxLength: 64 }),
     parametersRef: {

@@ -1,14 +1,6 @@
 // Listeners of a Gateway: port, protocol, TLS, and the routes that may attach.
-import { asWhole, type ListField, type ListRule, type ObjectField } from './field.ts'
-import {
-  anyHost,
-  gatewayGroup,
-  groupOf,
-  kindName,
-  needsWaypoint,
-  secretReference,
-  sectionName,
-} from './gateway-parts.ts'
+import { asWhole, enforced, ignored, type ListField, type ListRule, type ObjectField } from './field.ts'
+import { anyHost, gatewayGroup, groupOf, kindName, secretReference, sectionName } from './gateway-parts.ts'
 import { namespaceChoice } from './namespace-choice.ts'
 import { port, text } from './parts.ts'
 import { clip } from './rules.ts'
@@ -91,7 +83,7 @@ const protocol = text('HTTP, HTTPS, TLS, TCP, UDP; HBONE for a waypoint; domain/
 const tls = {
   type: 'object',
   text: 'How TLS is ended.',
-  use: asWhole,
+  use: ignored('tls has no effect: a waypoint speaks the mutual TLS of the mesh'),
   fields: {
     mode: {
       type: 'enum',
@@ -129,7 +121,7 @@ const tls = {
 
 const allowedRoutes = {
   type: 'object',
-  text: 'Which routes may attach.',
+  text: 'Which routes may attach; of a waypoint, which namespaces may use it.',
   use: asWhole,
   default: { namespaces: { from: 'Same' } },
   fields: {
@@ -137,7 +129,7 @@ const allowedRoutes = {
     kinds: {
       type: 'list',
       text: 'Kinds of the routes; those that fit the protocol where absent.',
-      use: asWhole,
+      use: ignored('kinds have no effect: routes attach to Services, not to the listener of a waypoint'),
       maxItems: 8,
       item: {
         type: 'object',
@@ -155,7 +147,7 @@ const allowedRoutes = {
 export const listeners = {
   type: 'list',
   text: 'Ports at which the gateway listens.',
-  use: needsWaypoint('no listener is opened'),
+  use: enforced('compile: a waypoint has one for protocol HBONE on port 15008; the status tells of others'),
   required: true,
   minItems: 1,
   maxItems: 64,
@@ -168,7 +160,10 @@ export const listeners = {
     use: asWhole,
     fields: {
       name: sectionName('Name of the listener, by which routes refer to it.', { required: true }),
-      hostname: anyHost('Host name that clients ask for, any where absent.'),
+      hostname: {
+        ...anyHost('Host name that clients ask for, any where absent.'),
+        use: ignored('hostname has no effect: a waypoint takes whatever is for the services behind it'),
+      },
       port: port('Port of the listener.', { required: true }),
       protocol,
       tls,

@@ -1,7 +1,7 @@
 // Parts that all kinds of the Gateway API share: names, host names, header names, durations and references as its CRDs limit them.
 import { isIP } from 'node:net'
 import { durationMs } from './duration.ts'
-import { asWhole, type FieldUse, ignored, type StringField } from './field.ts'
+import { asWhole, type StringField } from './field.ts'
 import { headerName } from './http-headers.ts'
 import { text } from './parts.ts'
 import { clip, dnsLabel, dnsSubdomain } from './rules.ts'
@@ -11,11 +11,6 @@ export const gatewayGroup = 'gateway.networking.k8s.io'
 const domain = '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'
 const kindPattern = '^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$'
 const hostNamePattern = new RegExp(`^(\\*\\.)?${domain}$`)
-
-/** What routes and listeners say, which no proxy of this version does. */
-export function needsWaypoint(what: string): FieldUse {
-  return ignored(`${what}: this version has no waypoints, traffic goes straight to the service at layer 4`)
-}
 
 type Extra = Partial<Omit<StringField, 'type' | 'text' | 'check'>>
 

@@ -1,17 +1,9 @@
 // Gateway (gateway.networking.k8s.io): a proxy with listeners. Of class culvert-waypoint (or Istio's istio-waypoint) it is the layer-7
 // proxy of services; others are for traffic from outside.
-import { asWhole, enforced, type ListField, type ObjectField, type ValueOf } from './field.ts'
+import { asWhole, enforced, ignored, type ListField, type ObjectField, type ValueOf } from './field.ts'
 import { gatewayAddresses } from './gateway-address.ts'
 import { listeners } from './gateway-listeners.ts'
-import {
-  groupOf,
-  kindName,
-  localReference,
-  namespaceName,
-  needsWaypoint,
-  objectName,
-  secretReference,
-} from './gateway-parts.ts'
+import { groupOf, kindName, localReference, namespaceName, objectName, secretReference } from './gateway-parts.ts'
 import { namespaceChoice } from './namespace-choice.ts'
 import { port, text } from './parts.ts'
 import { clip, labelValue, qualifiedName } from './rules.ts'
@@ -23,7 +15,7 @@ const metadataKey = (key: string): string | undefined =>
 const infrastructure = {
   type: 'object',
   text: 'What is made for the gateway.',
-  use: needsWaypoint('infrastructure is not made'),
+  use: ignored('infrastructure is not made: `culvert waypoint` starts the instances of a waypoint'),
   fields: {
     labels: {
       type: 'map',
@@ -112,7 +104,7 @@ const perPort = {
 const tls = {
   type: 'object',
   text: 'TLS with clients and with backends.',
-  use: needsWaypoint('tls is not applied'),
+  use: ignored('tls is not applied: a waypoint speaks the mutual TLS of the mesh on both sides'),
   fields: {
     frontend: {
       type: 'object',
@@ -135,13 +127,12 @@ const tls = {
 export const gatewaySpec = {
   type: 'object',
   text: 'A proxy with listeners.',
-  // one word for all: each field has its own below, which counts once this one is `asWhole`
-  use: needsWaypoint('a Gateway is not made'),
+  use: asWhole,
   required: true,
   fields: {
     gatewayClassName: objectName('Class of the gateway: culvert-waypoint for a waypoint.', {
       required: true,
-      use: enforced('analyze: the class must exist'),
+      use: enforced('compile: a Gateway of the class culvert-waypoint, or istio-waypoint, declares a waypoint'),
     }),
     listeners,
     addresses: gatewayAddresses,
@@ -149,7 +140,7 @@ export const gatewaySpec = {
     allowedListeners: {
       type: 'object',
       text: 'Who may add listeners with a ListenerSet.',
-      use: needsWaypoint('allowedListeners has no effect'),
+      use: ignored('allowedListeners has no effect: a waypoint has one listener'),
       fields: {
         namespaces: namespaceChoice('Namespaces of the ListenerSets.', ['All', 'Selector', 'Same', 'None'], 'None'),
       },
@@ -157,7 +148,7 @@ export const gatewaySpec = {
     defaultScope: {
       type: 'enum',
       text: 'Whether routes without a parent attach here.',
-      use: needsWaypoint('defaultScope has no effect'),
+      use: ignored('defaultScope has no effect: routes attach to Services'),
       values: ['All', 'None'],
     },
     tls,

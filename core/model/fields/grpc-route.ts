@@ -1,6 +1,14 @@
 // GRPCRoute (gateway.networking.k8s.io): which gRPC calls go to which backends, and what happens to them on the way.
-import { asWhole, type FieldTable, type ListField, type ObjectField, type ObjectRule, type ValueOf } from './field.ts'
-import { needsWaypoint, sectionName } from './gateway-parts.ts'
+import {
+  asWhole,
+  enforced,
+  type FieldTable,
+  type ListField,
+  type ObjectField,
+  type ObjectRule,
+  type ValueOf,
+} from './field.ts'
+import { sectionName } from './gateway-parts.ts'
 import { grpcHeaderMatches, headerChecks } from './http-matches.ts'
 import { mostMatches, routeHostnames } from './http-route.ts'
 import { text } from './parts.ts'
@@ -144,7 +152,7 @@ export const grpcRouteSpec = {
     rules: {
       type: 'list',
       text: 'Rules; the most specific match of all rules counts.',
-      use: needsWaypoint('the rules of a GRPCRoute are not applied'),
+      use: enforced('waypoint: routes'),
       maxItems: 16,
       item: rule,
       rules: [mostMatches(0), distinctRuleNames],

@@ -1,7 +1,16 @@
 // HTTPRoute (gateway.networking.k8s.io): which HTTP requests go to which backends, and what happens to them on the way.
 import { durationMs } from './duration.ts'
-import { asWhole, type ListField, type ListRule, type ObjectField, type ObjectRule, type ValueOf } from './field.ts'
-import { anyHost, gatewayDuration, needsWaypoint, sectionName } from './gateway-parts.ts'
+import {
+  asWhole,
+  enforced,
+  ignored,
+  type ListField,
+  type ListRule,
+  type ObjectField,
+  type ObjectRule,
+  type ValueOf,
+} from './field.ts'
+import { anyHost, gatewayDuration, sectionName } from './gateway-parts.ts'
 import { httpFilters } from './http-filters.ts'
 import { everyPath, httpMatches } from './http-matches.ts'
 import { int32, whole } from './parts.ts'
@@ -168,7 +177,9 @@ export function mostMatches(absent: 0 | 1): ListRule {
 export const routeHostnames = {
   type: 'list',
   text: 'Host names of requests that the route is for; any where absent.',
-  use: needsWaypoint('hostnames are not compared'),
+  use: ignored(
+    'hostnames have no effect: within the mesh the Service that a request goes to decides, not its Host header',
+  ),
   maxItems: 16,
   item: anyHost('One host name, which may begin with "*.".'),
 } as const satisfies ListField
@@ -185,7 +196,7 @@ export const httpRouteSpec = {
     rules: {
       type: 'list',
       text: 'Rules; the most specific match of all rules counts.',
-      use: needsWaypoint('the rules of an HTTPRoute are not applied'),
+      use: enforced('waypoint: routes'),
       minItems: 1,
       maxItems: 16,
       default: [{ matches: [{ path: everyPath }] }],

@@ -1,14 +1,13 @@
 // How a DestinationRule spreads requests over the workloads of a service.
 import { anyDuration, duration } from './duration.ts'
 import type { ObjectCheck } from './field.ts'
-import { enforced } from './field.ts'
+import { enforced, ignored } from './field.ts'
 import { headerName } from './http-headers.ts'
 import { localityLbSetting, zoneAwareLbSetting } from './locality.ts'
 import { atMostOne, flag, text, texts, uint32, whole } from './parts.ts'
 import { notBlank } from './patterns.ts'
-import { atWaypoint, choice, decimal, group, groups } from './shapes.ts'
+import { choice, decimal, group, groups } from './shapes.ts'
 
-const atRandom = 'each connection goes to a healthy workload at random, by weight'
 const algorithms = ['UNSPECIFIED', 'LEAST_CONN', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_REQUEST'] as const
 /** The largest ring that Envoy takes, and the largest table of Maglev (exclusive). */
 const mostRing = 8_388_608
@@ -63,7 +62,7 @@ const consistentHash = group(
     minimumRingSize: { ...ringSize, text: 'Older form of ringHash.minimumRingSize.' },
   },
   {
-    use: atWaypoint('consistentHash', atRandom),
+    use: enforced('waypoint: balance'),
     checks: [onlyOneSize],
     rules: [
       atMostOne('httpHeaderName', 'httpCookie', 'useSourceIp', 'httpQueryParameterName'),
@@ -81,19 +80,15 @@ const backendUtilization = group(
     weightStabilizationPeriod: text('How long a new workload must report first.', { check: anyDuration }),
     weightUpdatePeriod: text('How often the shares are computed anew.', { check: anyDuration }),
   },
-  { use: atWaypoint('backendUtilization', atRandom) },
+  { use: ignored('backendUtilization has no effect: workloads report no load; least requests decide') },
 )
 
-const warmupUse = atWaypoint('warmup', 'a new workload gets its full share at once')
+const warmupUse = enforced('waypoint: balance')
 
 const fields = {
   simple: {
     ...choice('The algorithm.', algorithms),
-    use: enforced('decide/balance: at random, by weight', (value) =>
-      value === 'RANDOM' || value === 'UNSPECIFIED'
-        ? undefined
-        : `${value} needs a waypoint, which this version does not have: ${atRandom}`,
-    ),
+    use: enforced('waypoint: balance'),
   },
   consistentHash,
   backendUtilization,
@@ -109,11 +104,11 @@ const fields = {
   warmupDurationSecs: { ...duration('Older form of warmup.duration.'), use: warmupUse },
   localityLbSetting: {
     ...localityLbSetting,
-    use: atWaypoint('localityLbSetting', 'workloads of all localities get traffic alike'),
+    use: enforced('waypoint: balance'),
   },
   zoneAwareLbSetting: {
     ...zoneAwareLbSetting,
-    use: atWaypoint('zoneAwareLbSetting', 'workloads of all zones get traffic alike'),
+    use: ignored('zoneAwareLbSetting has no effect: use localityLbSetting'),
   },
 } as const
 

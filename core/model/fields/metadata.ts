@@ -1,5 +1,6 @@
 // The metadata of every kind. Names and labels are checked here; what only the API server may set is ignored on input.
 import { labelsWithoutEffect } from '../enrolment.ts'
+import { waypointAnnotationsWithoutEffect } from '../waypoint-labels.ts'
 import { asWhole, enforced, type ObjectCheck, type ObjectField } from './field.ts'
 import { annotationKey, labelValue, qualifiedName } from './rules.ts'
 
@@ -15,6 +16,11 @@ const annotationSize: ObjectCheck = (metadata, report) => {
   const size = Object.entries(annotations).reduce((sum, [key, value]) => sum + key.length + value.length, 0)
   if (size > maxAnnotationBytes)
     report(['annotations'], `hold ${size} characters, at most ${maxAnnotationBytes} are allowed`)
+}
+
+function annotationsWithoutEffect(annotations: unknown): string | undefined {
+  const texts = waypointAnnotationsWithoutEffect(annotations as Readonly<Record<string, string>>)
+  return texts.length === 0 ? undefined : texts.join('; ')
 }
 
 export const metadataField = {
@@ -37,7 +43,7 @@ export const metadataField = {
     annotations: {
       type: 'map',
       text: 'Free notes, and what culvert.dev/ and istio.io/ annotations ask for.',
-      use: enforced('api and compile'),
+      use: enforced('api and compile', annotationsWithoutEffect),
       key: annotationKey,
       value: anyText,
     },

@@ -1,8 +1,8 @@
 // When a DestinationRule takes a workload out of load balancing for its errors.
 import { duration } from './duration.ts'
-import { asWhole, type ListField, type ObjectCheck } from './field.ts'
+import { asWhole, enforced, type ListField, type ObjectCheck } from './field.ts'
 import { flag, int32, uint32, whole } from './parts.ts'
-import { atWaypoint, group } from './shapes.ts'
+import { group } from './shapes.ts'
 
 const localOriginSplit: ObjectCheck = (value, report) => {
   const failures = (value['consecutiveLocalOriginFailures'] as number | undefined) ?? 0
@@ -32,7 +32,7 @@ export const outlierDetection = group(
     minHealthPercent: whole('Share of healthy workloads below which none is out, in percent.', 0, 100),
   },
   {
-    use: atWaypoint('outlierDetection', 'workloads stay in load balancing whatever they answer'),
+    use: enforced('waypoint: outliers'),
     checks: [localOriginSplit],
   },
 )

@@ -3,7 +3,7 @@
 import { choice, conditionStatus, list, part, time } from './core-parts.ts'
 import { durationMs, positiveDuration } from './duration.ts'
 import { enforced, type ObjectCheck, type ObjectField, type ValueOf } from './field.ts'
-import { gatewayGroup, groupOf, needsWaypoint, objectName, sectionName } from './gateway-parts.ts'
+import { gatewayGroup, groupOf, objectName, sectionName } from './gateway-parts.ts'
 import { httpMatches } from './http-matches.ts'
 import { flag, text, whole } from './parts.ts'
 import { clip, dnsLabel } from './rules.ts'
@@ -134,7 +134,7 @@ const distinctTargets: ObjectCheck = (spec, report) => {
 export const rateLimitPolicySpec = {
   type: 'object',
   text: 'Limits, and what they are for.',
-  use: needsWaypoint('requests are not counted and not limited'),
+  use: enforced('waypoint: rate limits'),
   required: true,
   checks: [distinctTargets],
   fields: {

@@ -1,14 +1,6 @@
 // What a route attaches to: gateways, their listeners, or (GAMMA) services. Shared by all kinds of routes and their status.
-import { asWhole, enforced, type FieldTable, type ListField, type ListRule } from './field.ts'
-import {
-  gatewayGroup,
-  groupOf,
-  kindName,
-  namespaceName,
-  needsWaypoint,
-  objectName,
-  sectionName,
-} from './gateway-parts.ts'
+import { asWhole, enforced, type FieldTable, ignored, type ListField, type ListRule } from './field.ts'
+import { gatewayGroup, groupOf, kindName, namespaceName, objectName, sectionName } from './gateway-parts.ts'
 import { port } from './parts.ts'
 
 export const parentFields = {
@@ -72,6 +64,6 @@ export const parentRefs = {
 export const useDefaultGateways = {
   type: 'enum',
   text: 'Whether the route also attaches to the default gateways.',
-  use: needsWaypoint('useDefaultGateways has no effect'),
+  use: ignored('useDefaultGateways has no effect: nothing enters the mesh through a Gateway, attach to Services'),
   values: ['All', 'None'],
 } as const

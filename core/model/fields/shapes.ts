@@ -1,14 +1,5 @@
-// Builders for the parts of larger tables that parts.ts has not: objects, lists of objects, choices, numbers with fractions, and
-// what is said of a field that only a waypoint can give effect.
-import {
-  asWhole,
-  type FieldTable,
-  type FieldUse,
-  ignored,
-  type ListField,
-  type ObjectCheck,
-  type ObjectField,
-} from './field.ts'
+// Builders for the parts of larger tables that parts.ts has not: objects, lists of objects, choices, numbers with fractions.
+import { asWhole, type FieldTable, type ListField, type ObjectCheck, type ObjectField } from './field.ts'
 
 type More<F> = Partial<Omit<F, 'type' | 'text' | 'fields' | 'item'>>
 
@@ -44,9 +35,4 @@ export function notEmpty(...names: readonly string[]): ObjectCheck {
   return (value, report) => {
     if (names.every((name) => value[name] === undefined)) report([], `is empty: set one of ${names.join(', ')}`)
   }
-}
-
-/** The use of a field that needs layer 7 and weakens nothing where it is missing. `meanwhile` says what happens instead. */
-export function atWaypoint(name: string, meanwhile: string): FieldUse {
-  return ignored(`${name} needs a waypoint, which this version does not have: ${meanwhile}`)
 }

@@ -1,6 +1,6 @@
 // TCPRoute (gateway.networking.k8s.io): which backends get the connections of a listener or service. Also the rules of TLSRoute.
-import { asWhole, type ListField, type ObjectField, type ValueOf } from './field.ts'
-import { needsWaypoint, sectionName } from './gateway-parts.ts'
+import { asWhole, enforced, type ListField, type ObjectField, type ValueOf } from './field.ts'
+import { sectionName } from './gateway-parts.ts'
 import { distinctRuleNames, requiredBackends } from './route-backends.ts'
 import { parentRefs, useDefaultGateways } from './route-parents.ts'
 
@@ -9,7 +9,7 @@ export function layer4Rules(kind: 'TCPRoute' | 'TLSRoute') {
   const list = {
     type: 'list',
     text: 'The rule: where the connections go.',
-    use: needsWaypoint(`the rules of a ${kind} are not applied`),
+    use: enforced(`waypoint: connections of a ${kind}`),
     required: true,
     minItems: 1,
     maxItems: 1,

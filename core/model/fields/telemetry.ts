@@ -2,7 +2,6 @@
 import { asWhole, ignored, type ObjectField, type ValueOf } from './field.ts'
 import { policyTargetRef, policyTargetRefs } from './policy-target.ts'
 import { selectorAsWhole, selectorOrTargets } from './selector.ts'
-import { atWaypoint } from './shapes.ts'
 import { accessLogging, metrics } from './telemetry-metrics.ts'
 import { tracing } from './telemetry-tracing.ts'
 
@@ -19,7 +18,7 @@ export const telemetrySpec = {
       ...metrics,
       use: ignored('metrics has no effect: the proxies count every connection, with all labels'),
     },
-    tracing: { ...tracing, use: atWaypoint('tracing', 'no spans are made') },
+    tracing: { ...tracing, use: ignored('tracing has no effect: no spans are made') },
     accessLogging: {
       ...accessLogging,
       use: ignored('accessLogging has no effect: the proxies log every connection, as they are configured'),

@@ -1,6 +1,6 @@
 // TLSRoute (gateway.networking.k8s.io): which backends get TLS connections, by the server name that the client asks for.
-import { asWhole, type ListField, type ObjectField, type ValueOf } from './field.ts'
-import { anyHost, needsWaypoint } from './gateway-parts.ts'
+import { asWhole, enforced, type ListField, type ObjectField, type ValueOf } from './field.ts'
+import { anyHost } from './gateway-parts.ts'
 import { parentRefs, useDefaultGateways } from './route-parents.ts'
 import { layer4Rules } from './tcp-route.ts'
 
@@ -8,7 +8,7 @@ import { layer4Rules } from './tcp-route.ts'
 const anyName = {
   type: 'list',
   text: 'Server names that the route is for.',
-  use: needsWaypoint('hostnames are not compared'),
+  use: enforced('waypoint: connections, by their server name'),
   maxItems: 1024,
   item: anyHost('One server name, which may begin with "*.".'),
 } as const satisfies ListField

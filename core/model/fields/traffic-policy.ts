@@ -4,12 +4,13 @@ import { connectionPool } from './connection-pool.ts'
 import { portSelector } from './destination.ts'
 import { anyDuration } from './duration.ts'
 import type { ObjectCheck } from './field.ts'
+import { enforced, ignored } from './field.ts'
 import { hostOrAddress } from './hosts.ts'
 import { loadBalancer } from './load-balancer.ts'
 import { outlierDetection } from './outlier-detection.ts'
 import { port, text, uint32, whole } from './parts.ts'
 import { clip } from './rules.ts'
-import { atWaypoint, choice, decimal, group, groups, notEmpty } from './shapes.ts'
+import { choice, decimal, group, groups, notEmpty } from './shapes.ts'
 
 /** What a port can have of its own. */
 const ofPort = { loadBalancer, connectionPool, outlierDetection, tls: clientTls } as const
@@ -40,7 +41,7 @@ const tunnel = group(
     targetHost: text('Where the proxy is to connect to.', { required: true, check: hostOrAddress }),
     targetPort: port('Port that the proxy is to connect to.', { required: true }),
   },
-  { use: atWaypoint('tunnel', 'connections go to the service directly') },
+  { use: ignored('tunnel has no effect: connections go to the service directly') },
 )
 
 const fields = {
@@ -50,16 +51,23 @@ const fields = {
   proxyProtocol: group(
     'Tells the workload the address of the caller by the PROXY protocol.',
     { version: choice('Version of the protocol; V1 where absent.', ['V1', 'V2']) },
-    { use: atWaypoint('proxyProtocol', 'no header is sent; the workload sees the address of the caller anyway') },
+    {
+      use: ignored(
+        'proxyProtocol has no effect: no header is sent; the workload sees the address of the caller anyway',
+      ),
+    },
   ),
   retryBudget: group(
     'Limits retries to a share of the requests.',
     {
       percent: decimal('Most retries, in percent of the requests; 20 where absent.', 0, 100),
       minRetryConcurrency: whole('Retries that are allowed in any case; 3 where absent.', 0, uint32),
-      budgetInterval: text('Time over which requests count.', { check: anyDuration }),
+      budgetInterval: {
+        ...text('Time over which requests count.', { check: anyDuration }),
+        use: ignored('budgetInterval has no effect: the requests that are under way count'),
+      },
     },
-    { use: atWaypoint('retryBudget', 'nothing is retried') },
+    { use: enforced('waypoint: retries') },
   ),
 } as const
 

@@ -1,5 +1,5 @@
 // Which requests and connections a rule of a VirtualService takes. virtual-service.ts and virtual-service-http.ts are made of these.
-import { asWhole, type FieldTable, type ObjectField } from './field.ts'
+import { asWhole, type FieldTable, ignored, type ObjectField } from './field.ts'
 import { wildcardHostOrAddress } from './hosts.ts'
 import { headerName } from './http-headers.ts'
 import { flag, labels, port, text, texts } from './parts.ts'
@@ -68,7 +68,9 @@ export const httpMatch = {
       value: presenceMatch('How the parameter matches; where it is empty, it must be there.'),
     },
     ...connection,
-    statPrefix: text('Prefix of the metrics of what matches.'),
+    statPrefix: text('Prefix of the metrics of what matches.', {
+      use: ignored('statPrefix has no effect: metrics are told apart by service and workload'),
+    }),
   },
 } as const satisfies ObjectField
 

@@ -1,14 +1,11 @@
 // VirtualService (networking.istio.io): how requests and connections to hosts are routed. The rules in the single object are those
 // of Istio's admission; what needs other objects (does the host exist, the subset) is analyze's.
 import { destination, weight, weightsCount } from './destination.ts'
-import { asWhole, ignored, layer7, type ObjectCheck, type ObjectField, type ValueOf } from './field.ts'
+import { asWhole, enforced, type ObjectCheck, type ObjectField, type ValueOf } from './field.ts'
 import { exportToFits, hostWithin, visibility, wildcardHostOrAddress } from './hosts.ts'
 import { texts } from './parts.ts'
 import { httpRule } from './virtual-service-http.ts'
 import { gatewayName, tcpMatch, tlsMatch } from './virtual-service-match.ts'
-
-const byWaypoint = (what: string) =>
-  layer7(`${what} rules need a waypoint: the layer-4 proxies send connections on as if there were none`)
 
 const route = {
   type: 'list',
@@ -110,18 +107,18 @@ export const virtualServiceSpec = {
     },
     exportTo: {
       ...texts('Namespaces whose workloads the rules are for; all where absent.', visibility),
-      use: ignored('exportTo has no effect: a waypoint applies the rules to the callers of all namespaces'),
+      use: enforced('waypoint: routes, by the namespace of the caller'),
     },
     http: {
       type: 'list',
       text: 'Rules for HTTP requests, of which the first that matches counts.',
-      use: byWaypoint('http'),
+      use: enforced('waypoint: routes'),
       item: httpRule,
     },
     tls: {
       type: 'list',
       text: 'Rules for TLS connections by server name, of which the first that matches counts.',
-      use: byWaypoint('tls'),
+      use: enforced('waypoint: connections, by their server name'),
       item: {
         type: 'object',
         text: 'One rule.',
@@ -143,7 +140,7 @@ export const virtualServiceSpec = {
     tcp: {
       type: 'list',
       text: 'Rules for connections, of which the first that matches counts.',
-      use: byWaypoint('tcp'),
+      use: enforced('waypoint: connections'),
       item: {
         type: 'object',
         text: 'One rule.',

@@ -5,13 +5,14 @@ import type { CompileSettings } from '../../../control/compile/settings.ts'
 import { ignoredFields } from '../../../core/model/ignored.ts'
 import { formatProblem, type Problem } from '../../../core/model/problem.ts'
 import type { Condition, MeshObject } from '../../../core/model/resource.ts'
-import type { CompiledResource, Workload } from '../../../core/model/types.ts'
+import type { CompiledResource, Service, Workload } from '../../../core/model/types.ts'
 import { validateObject } from '../../../core/model/validate.ts'
 import { attachPolicies, describeUncaptured } from './attachment.ts'
 import { type CompiledPolicy, compilePolicy } from './authorization-policy.ts'
 import { Findings, notAccepted } from './conditions.ts'
 import { compilePeerAuthentication } from './peer-authentication.ts'
-import { type CompiledService, compileServices } from './service.ts'
+import { compileServices } from './service.ts'
+import { Waypoints } from './waypoints.ts'
 import { compileWorkloads } from './workload-entry.ts'
 
 export interface Compiled {
@@ -25,30 +26,41 @@ export function compile(objects: readonly MeshObject[], settings: CompileSetting
   const byKind = Map.groupBy(objects.map(readable), (object) => object.kind)
   const of = (kind: string): readonly MeshObject[] => byKind.get(kind) ?? []
   for (const object of objects) describeFields(object, findings)
-  const services = compileServices(of('Service'), settings, findings)
+  const waypoints = new Waypoints(of, settings, findings)
+  waypoints.describeNamespaces()
+  const services = compileServices(of('Service'), settings, findings, waypoints)
   const policies = of('AuthorizationPolicy').flatMap((object) => compilePolicy(object, settings, findings) ?? [])
   const workloads = compileWorkloads(of('WorkloadEntry'), {
     settings,
     namespaces: new Map(of('Namespace').map((object) => [object.metadata.name, object])),
     servicesByNamespace: Map.groupBy(services, ({ service }) => service.namespace),
     peerAuthentication: compilePeerAuthentication(of('PeerAuthentication'), settings, findings),
+    waypoints,
     findings,
   })
   const attached = attachPolicies(workloads, policies, services)
   describeUncaptured(attached, policies, of('PeerAuthentication'), findings)
-  return { resources: resourcesOf(settings, services, policies, attached), conditions: findings.conditions() }
+  return {
+    resources: resourcesOf(
+      settings,
+      [...services.map(({ service }) => service), ...waypoints.services],
+      policies,
+      attached,
+    ),
+    conditions: findings.conditions(),
+  }
 }
 
 function resourcesOf(
   settings: CompileSettings,
-  services: readonly CompiledService[],
+  services: readonly Service[],
   policies: readonly CompiledPolicy[],
   workloads: readonly Workload[],
 ): readonly CompiledResource[] {
   return [
     { kind: 'Mesh', key: 'mesh', value: settings.mesh },
     ...policies.map(({ key, authorization }) => ({ kind: 'Authorization', key, value: authorization }) as const),
-    ...services.map(({ key, service }) => ({ kind: 'Service', key, value: service }) as const),
+    ...services.map((value) => ({ kind: 'Service', key: `${value.namespace}/${value.hostname}`, value }) as const),
     ...workloads.map((workload) => ({ kind: 'Workload', key: workload.uid, value: workload }) as const),
   ]
 }

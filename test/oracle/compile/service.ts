@@ -5,8 +5,9 @@ import type { ServiceSpec, ServiceSpecPort } from '../../../core/model/fields/se
 import type { MeshObject } from '../../../core/model/resource.ts'
 import type { Service, ServiceMembership } from '../../../core/model/types.ts'
 import { canonicalAddress } from '../../../core/net/address.ts'
-import { type Findings, nameOf } from './conditions.ts'
+import { type Findings, nameOf, notAccepted } from './conditions.ts'
 import { annotation, isEmpty, olderFirst, selects } from './order.ts'
+import type { Waypoints } from './waypoints.ts'
 
 type Labels = Readonly<Record<string, string>>
 
@@ -25,6 +26,7 @@ export function compileServices(
   objects: readonly MeshObject[],
   settings: CompileSettings,
   findings: Findings,
+  waypoints: Waypoints,
 ): readonly CompiledService[] {
   const owners = new Map<string, MeshObject>()
   const compiled: CompiledService[] = []
@@ -32,7 +34,13 @@ export function compileServices(
     const spec = object.spec as ServiceSpec | undefined
     if (spec?.type === 'ExternalName') continue
     const ports = (spec?.ports ?? []).filter((port) => (port.protocol ?? 'TCP') === 'TCP')
-    const { namespace = '', name } = object.metadata
+    const { namespace = '', name, labels = {} } = object.metadata
+    if (waypoints.isTaken(object)) {
+      const message = `the Gateway ${namespace}/${name} is a waypoint and has this name`
+      findings.add(object, notAccepted('NameOfWaypoint', message))
+      continue
+    }
+    const waypoint = waypoints.of(object, labels, 'service')
     const hostname = `${name}.${namespace}.${settings.mesh.serviceDomain}`
     const service: Service = {
       namespace,
@@ -43,6 +51,7 @@ export function compileServices(
       ports: ports.map((port) => ({ name: port.name ?? '', port: port.port, protocol: 'TCP' })),
       identities: [],
       loadBalancing: 'random',
+      ...(waypoint === undefined ? {} : { waypoint }),
     }
     const selector = isEmpty(spec?.selector) ? undefined : spec?.selector
     compiled.push({ key: `${namespace}/${hostname}`, object, service, selector, ports })

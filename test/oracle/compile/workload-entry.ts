@@ -10,12 +10,14 @@ import { type Findings, nameOf, notAccepted } from './conditions.ts'
 import { annotation, olderFirst } from './order.ts'
 import type { PeerAuthenticationOf } from './peer-authentication.ts'
 import { type CompiledService, membershipsOf } from './service.ts'
+import { asInstance, type Waypoints } from './waypoints.ts'
 
 export interface WorkloadContext {
   readonly settings: CompileSettings
   readonly namespaces: ReadonlyMap<string, MeshObject>
   readonly servicesByNamespace: ReadonlyMap<string, readonly CompiledService[]>
   readonly peerAuthentication: PeerAuthenticationOf
+  readonly waypoints: Waypoints
   readonly findings: Findings
 }
 
@@ -49,7 +51,11 @@ function compileWorkload(
   const labels = effectiveLabels(object)
   const namespaceLabels = context.namespaces.get(namespace)?.metadata.labels ?? {}
   const services = context.servicesByNamespace.get(namespace) ?? []
-  return {
+  const own = context.waypoints.instanceOf(object, labels, serviceAccountOf(object))
+  const waypoint = own === undefined ? context.waypoints.of(object, labels, 'workload') : undefined
+  const memberships =
+    own === undefined ? membershipsOf({ object, labels, ports: spec?.ports ?? {} }, services, context.findings) : []
+  const workload: Workload = {
     uid,
     name,
     namespace,
@@ -63,10 +69,12 @@ function compileWorkload(
     health: isHealthy(object) ? 'healthy' : 'unhealthy',
     locality: spec?.locality ?? '',
     weight: spec?.weight ?? 1,
-    services: membershipsOf({ object, labels, ports: spec?.ports ?? {} }, services, context.findings),
+    services: memberships,
     peerAuthentication: context.peerAuthentication(namespace, labels),
     authorizations: [],
+    ...(waypoint === undefined ? {} : { waypoint }),
   }
+  return own === undefined ? workload : asInstance(object, workload, own)
 }
 
 /** What the agent reported, or the object's own uid for an entry of the operator. */

@@ -7,6 +7,7 @@ import { analyze, findingOfProblem, findingsOf } from '../../../core/analyze/ana
 import { Inventory } from '../../../core/analyze/inventory.ts'
 import { type AnalysisCode, analysisMessages, reaches, severityOf } from '../../../core/analyze/messages.ts'
 import { parseManifests, validateManifests } from '../../../core/model/manifest.ts'
+import { entry, gateway, namespace } from '../../helpers/compile-objects.ts'
 
 const settings = {
   trustDomain: 'cluster.local',
@@ -67,9 +68,23 @@ t.test('nothing is found in correct files', (t) => {
 t.test('every message is made by some broken file', (t) => {
   const made = new Set(files('broken').flatMap((file) => found(file).map(({ code }) => code)))
   const never = Object.keys(analysisMessages).filter(
-    (code) => !made.has(code as AnalysisCode) && code !== 'IgnoredField',
+    // files hold no instances of waypoints
+    (code) => !made.has(code as AnalysisCode) && !['IgnoredField', 'WaypointWithoutInstances'].includes(code),
   )
   t.same(never, [])
+  t.end()
+})
+
+t.test('in a live mesh a waypoint without instances is told of', (t) => {
+  const inventory = new Inventory({ ...settings, complete: true })
+  const told = (): readonly string[] => findingsOf(waypoint, inventory).map(({ code }) => code)
+  const waypoint = gateway('wp')
+  const instance = (serviceAccount: string) =>
+    entry('i', { address: '10.0.0.1', serviceAccount, labels: { 'gateway.networking.k8s.io/gateway-name': 'wp' } })
+  for (const object of [namespace('shop'), waypoint, instance('app')]) inventory.set(object)
+  t.same(told(), ['WaypointWithoutInstances'])
+  inventory.set(instance('wp'))
+  t.same(told(), [])
   t.end()
 })
 

@@ -108,3 +108,35 @@ t.test('merging keeps every sum, however the counts are spread over workers', (t
   )
   t.end()
 })
+
+t.test('a histogram counts each value once, in the bucket of its bound, and adds up over threads', async (t) => {
+  const worker = (...values: readonly number[]) => {
+    const set = new MetricSet()
+    const cell = set.histogram('took_ms', 'Took.', ['code'], [1, 5]).labels(['200'])
+    for (const value of values) cell.observe(value)
+    return structuredClone(set.snapshot())
+  }
+  t.equal(
+    await text(worker(0.5, 1, 1.5), worker(5, 9)),
+    [
+      '# HELP took_ms Took.',
+      '# TYPE took_ms histogram',
+      'took_ms_bucket{code="200",le="1"} 2',
+      'took_ms_bucket{code="200",le="5"} 4',
+      'took_ms_bucket{code="200",le="+Inf"} 5',
+      'took_ms_sum{code="200"} 17',
+      'took_ms_count{code="200"} 5',
+      '',
+    ].join('\n'),
+  )
+})
+
+t.test('a histogram and a counter do not share a name', (t) => {
+  const set = new MetricSet()
+  set.histogram('took_ms', '', [], [1])
+  t.throws(() => set.counter('took_ms', '', []), TypeError)
+  set.counter('count_total', '', [])
+  t.throws(() => set.histogram('count_total', '', [], [1]), TypeError)
+  t.throws(() => set.histogram('took_ms', '', [], [1]).labels(['x']), TypeError)
+  t.end()
+})

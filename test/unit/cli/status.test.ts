@@ -2,7 +2,9 @@
 import t from 'tap'
 import { type StatusFacts, statusProblems } from '../../../cli/status-problems.ts'
 import { statusText } from '../../../cli/status-text.ts'
+import { viewWorkload } from '../../../cli/workload-view.ts'
 import type { HostStatus, MeshStatus } from '../../../core/model/mesh-status.ts'
+import type { MeshObject } from '../../../core/model/resource.ts'
 
 const now = Date.parse('2026-06-01T12:00:00Z')
 const ago = (seconds: number): string => new Date(now - seconds * 1000).toISOString()
@@ -105,4 +107,27 @@ t.test('the wide form tells which replica a host is connected to, and what it re
   t.match(text, /all is well/)
   t.match(text, /^aaaaaaaa +https:\/\/a +10\.0\.0\.1:1 +1 +leads$/m)
   t.match(text, /^h1 .* aaaaaaaa .* 1\.0\.0 +Service shop\/x\.y 90s ago: no port +connected 10m$/m)
+})
+
+t.test('a waypoint is a host of its own kind', async (t) => {
+  const all = facts([host(), host({ host: 'wp-1', kind: 'waypoint' })])
+  const text = statusText({ ...all, api: 'https://a', problems: [] }, { wide: false, paint, now })
+  t.match(text, /^HOST +KIND +WORKLOADS +CAPTURED .* CONNECTION$/m)
+  t.match(text, /^h1 +agent +0 +0 /m)
+  t.match(text, /^wp-1 +waypoint +0 +- /m)
+  const away = facts([host({ host: 'wp-1', kind: 'waypoint', connected: false })])
+  t.match(statusProblems(away, now), [{ about: 'host wp-1', message: /look at `culvert waypoint` there/ }])
+})
+
+t.test('an instance of a waypoint is captured by nobody, and that is no problem', async (t) => {
+  const entry = (annotations: Record<string, string>): MeshObject => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'WorkloadEntry',
+    metadata: { name: 'wp-1', namespace: 'shop', annotations },
+    spec: { serviceAccount: 'wp', labels: { 'gateway.networking.k8s.io/gateway-name': 'wp' } },
+  })
+  const problems = (annotations: Record<string, string>) =>
+    statusProblems({ ...facts([]), workloads: [viewWorkload(entry(annotations), new Map())] }, now)
+  t.same(problems({ 'culvert.dev/redirection': 'enabled' }), [])
+  t.match(problems({}), [{ severity: 'warning', message: /takes no tunnels now/ }])
 })

@@ -69,7 +69,7 @@ t.test(
 )
 
 t.test('labels for the mesh that have no effect are told on the object that carries them', async (t) => {
-  const waypoint = { 'istio.io/use-waypoint': 'wp' }
+  const waypoint = { 'istio.io/use-waypoint-namespace': 'infra' }
   const objects = [
     namespace('shop', { 'istio.io/dataplane-mode': 'Ambient', ...waypoint }),
     service('web', { ports: [{ port: 80 }] }, { labels: waypoint }),
@@ -85,8 +85,13 @@ t.test('labels for the mesh that have no effect are told on the object that carr
     list.filter(({ type }) => type.startsWith('Ignored.')).map(({ type, message }) => `${type} ${message}`),
   ])
   t.match(ignored, [
-    [/Namespace/, [/^Ignored.metadata.labels .*"Ambient" is neither ambient nor none.*"wp" is not used/]],
-    [/Service/, [/^Ignored.metadata.labels .*"wp" is not used/]],
+    [
+      /Namespace/,
+      [
+        /^Ignored.metadata.labels .*"Ambient" is neither ambient nor none.*has no effect without istio.io\/use-waypoint/,
+      ],
+    ],
+    [/Service/, [/^Ignored.metadata.labels .*has no effect without/]],
     [/WorkloadEntry/, [/^Ignored.spec.labels .*"yes" is neither/]],
     [/WorkloadEntry/, []],
   ])

@@ -5,7 +5,16 @@ import { keyOf } from '../../../control/compile/conditions.ts'
 import { serviceKind } from '../../../core/model/kinds/core.ts'
 import { type Condition, formatObjectKey, type MeshObject } from '../../../core/model/resource.ts'
 import type { CompiledResource } from '../../../core/model/types.ts'
-import { entry, namespace, peerAuthentication, policy, service, settings } from '../../helpers/compile-objects.ts'
+import {
+  entry,
+  gateway,
+  gatewayClass,
+  namespace,
+  peerAuthentication,
+  policy,
+  service,
+  settings,
+} from '../../helpers/compile-objects.ts'
 import { compile as oracle } from '../../oracle/compile/compile.ts'
 
 const labels = fc.dictionary(fc.constantFrom('app', 'v'), fc.constantFrom('a', 'b'), { noNullPrototype: true })
@@ -18,9 +27,50 @@ const created = fc.constantFrom('2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z')
 const name = fc.constantFrom('x', 'y', 'z')
 const address = fc.constantFrom('10.0.0.1', '10.0.0.2', '10.0.0.3', 'db.example')
 
+/** Labels that choose a waypoint, now and then. */
+const choices = fc
+  .record({
+    own: maybe(fc.constantFrom('wp', 'x', 'none', '')),
+    istio: maybe(fc.constantFrom('wp', 'x', 'none')),
+    where: maybe(where),
+    often: fc.boolean(),
+  })
+  .map(({ own, istio, where, often }): Readonly<Record<string, string>> => {
+    const labels = { 'culvert.dev/use-waypoint': own, 'istio.io/use-waypoint': istio }
+    const places = { 'culvert.dev/use-waypoint-namespace': where, 'istio.io/use-waypoint-namespace': where }
+    return often ? defined({ ...labels, ...places }) : {}
+  })
+
 const namespaces = fc
-  .record({ name: where, mode: fc.constantFrom('ambient', 'none', 'Ambient', '') })
-  .map(({ name, mode }) => namespace(name, { 'culvert.dev/dataplane-mode': mode }))
+  .record({ name: where, mode: fc.constantFrom('ambient', 'none', 'Ambient', ''), choice: choices })
+  .map(({ name, mode, choice }) => namespace(name, { 'culvert.dev/dataplane-mode': mode, ...choice }))
+
+const gateways = fc
+  .record({
+    name: fc.constantFrom('wp', 'x'),
+    namespace: where,
+    gatewayClassName: fc.constantFrom('culvert-waypoint', 'culvert-waypoint', 'istio-waypoint', 'own', 'other', 'none'),
+    listeners: fc.constantFrom(['mesh'], ['mesh'], ['mesh'], ['http'], ['http', 'mesh'], ['far']),
+    from: maybe(fc.constantFrom('All', 'Same', 'Selector')),
+    takes: maybe(fc.constantFrom('service', 'workload', 'all', 'none', 'some')),
+  })
+  .map(({ name, namespace, gatewayClassName, listeners, from, takes }) => {
+    const matchExpressions = [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: ['n1'] }]
+    const mode = { 'culvert.dev/dataplane-mode': 'ambient' }
+    const namespaces = { from, ...(from === 'Selector' ? { selector: { matchLabels: mode, matchExpressions } } : {}) }
+    const shapes: Readonly<Record<string, object>> = {
+      mesh: { port: 15008, protocol: 'HBONE', ...(from === undefined ? {} : { allowedRoutes: { namespaces } }) },
+      http: { port: 80, protocol: 'HTTP' },
+      far: { port: 15009, protocol: 'HBONE' },
+    }
+    const spec = { gatewayClassName, listeners: listeners.map((name) => ({ name, ...shapes[name] })) }
+    const labels: Record<string, string> = takes === undefined ? {} : { 'istio.io/waypoint-for': takes }
+    return gateway(name, spec, { namespace, labels })
+  })
+
+const gatewayClasses = fc
+  .record({ name: fc.constantFrom('own', 'other'), ours: fc.boolean() })
+  .map(({ name, ours }) => gatewayClass(name, ours ? 'culvert.dev/waypoint' : 'example.com/x'))
 
 const services = fc
   .record({
@@ -32,6 +82,7 @@ const services = fc
     vip: fc.constantFrom('240.240.0.1', '240.240.0.2', 'None'),
     target: fc.constantFrom('web', '8080', 80),
     type: maybe(fc.constantFrom('ClusterIP', 'ExternalName', 7)),
+    labels: choices,
   })
   .map(({ name, selector, vip, target, type, ...meta }) => {
     const external = type === 'ExternalName' ? { externalName: 'example.com' } : {}
@@ -52,8 +103,14 @@ const entries = fc
     ports: fc.constantFrom({}, { web: 8080 }, { http: 9 }),
     healthy: fc.boolean(),
     broken: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+    choice: choices,
+    gateway: maybe(fc.constantFrom('wp', 'x')),
+    serviceAccount: maybe(fc.constantFrom('wp', 'x', 'y')),
   })
-  .map(({ name, namespace, creationTimestamp, own, uid, captured, healthy, broken, ...spec }) => {
+  .map(({ name, namespace, creationTimestamp, own, uid, captured, healthy, broken, choice, gateway, ...reported }) => {
+    const named: Record<string, string> =
+      gateway === undefined ? {} : { 'gateway.networking.k8s.io/gateway-name': gateway }
+    const spec = defined(reported)
     const annotations = defined({
       'culvert.dev/workload-uid': uid,
       'culvert.dev/redirection': captured ? 'enabled' : undefined,
@@ -62,7 +119,7 @@ const entries = fc
       namespace,
       creationTimestamp,
       annotations,
-      labels: own,
+      labels: { ...own, ...choice, ...named },
     })
     const conditions: Condition[] = [{ type: 'Healthy', status: 'False', reason: 'x', message: '' }]
     return healthy ? object : { ...object, status: { conditions } }
@@ -102,7 +159,9 @@ const authentications = fc
   })
 
 const objects = fc.oneof(
-  { weight: 1, arbitrary: namespaces },
+  { weight: 2, arbitrary: namespaces },
+  { weight: 3, arbitrary: gateways },
+  { weight: 1, arbitrary: gatewayClasses },
   { weight: 3, arbitrary: services },
   { weight: 6, arbitrary: entries },
   { weight: 3, arbitrary: policies },
@@ -193,11 +252,11 @@ t.test('a change runs the rules of what it touches, however much else there is',
     return runs
   }
   t.equal(cost(entry('w7', { address: '10.0.0.7', labels: { app: 'a7' }, weight: 5 })), 2)
-  t.equal(cost(service('s7', { selector: { app: 'a7' }, ports: [{ port: 81 }] })), 2 + 3, 'and its three workloads')
-  t.equal(cost(service('s7', { selector: { app: 'a7' }, ports: [{ port: 81 }], sessionAffinity: 'None' })), 2)
-  t.equal(cost(service('new', { selector: { app: 'a8' }, ports: [{ port: 80 }] })), 2 + 3)
-  t.equal(cost(namespace('shop', { 'culvert.dev/dataplane-mode': 'ambient' })), 1 + 300)
-  t.equal(cost(namespace('shop', { 'culvert.dev/dataplane-mode': 'ambient', other: 'label' })), 1)
+  t.equal(cost(service('s7', { selector: { app: 'a7' }, ports: [{ port: 81 }] })), 5 + 3, 'and its three workloads')
+  t.equal(cost(service('s7', { selector: { app: 'a7' }, ports: [{ port: 81 }], sessionAffinity: 'None' })), 5)
+  t.equal(cost(service('new', { selector: { app: 'a8' }, ports: [{ port: 80 }] })), 5 + 3)
+  t.equal(cost(namespace('shop', { 'culvert.dev/dataplane-mode': 'ambient' })), 2 + 300)
+  t.equal(cost(namespace('shop', { 'culvert.dev/dataplane-mode': 'ambient', other: 'label' })), 2)
 })
 
 t.test('the touched objects are those that changed themselves and those whose resources did', async (t) => {

@@ -69,15 +69,15 @@ t.test('whatever version an agent has, from whatever replica, the delta since th
         t.equal(log.version, isNew ? revision : before)
         t.equal(log.revision, revision)
         for (let version = 0; version < at.length; version++) {
-          const delta = log.since(version)
+          const delta = log.since(version, 'agent')
           delta === undefined ? unknown++ : known++
           if (delta === undefined) continue
           t.strictSame(sorted(applied(at[version]!, delta)), sorted(at[revision]!))
           t.strictSame(sorted(at[delta.version]!), sorted(at[revision]!), 'and the version stands for that state')
         }
-        t.ok(log.since(log.version))
-        t.strictSame(log.since(revision)?.upserts, [])
-        t.strictSame(sorted(applied(new Map(), log.full())), sorted(at[revision]!))
+        t.ok(log.since(log.version, 'agent'))
+        t.strictSame(log.since(revision, 'agent')?.upserts, [])
+        t.strictSame(sorted(applied(new Map(), log.full('agent'))), sorted(at[revision]!))
       }
     }),
   )
@@ -92,7 +92,7 @@ t.test('the difference from digests makes any state current, and sends nothing t
       const held = stateOf(theirs[0]!)
       log.replace([...current.values()], 1)
       const digests = Object.fromEntries([...held].map(([key, { value }]) => [key, digestOf(value)]))
-      const delta = log.difference(digests)
+      const delta = log.difference(digests, 'agent')
       t.strictSame(sorted(applied(held, delta)), sorted(current))
       for (const { key, value } of delta.upserts) t.not(digests[`Service/${key}`], digestOf(value))
     }),
@@ -106,10 +106,10 @@ t.test('a revision that changes nothing is no new version, and an agent that has
   t.equal(log.update({ upserts: [service('a', '1')], removes: [] }, 7), true)
   t.equal(log.update({ upserts: [service('a', '1')], removes: [{ kind: 'Service', key: 'x' }] }, 8), false)
   t.strictSame([log.version, log.revision], [7, 8])
-  t.match(log.since(8), { version: 8, upserts: [], removes: [] })
-  t.match(log.since(6), { version: 7, upserts: [{ key: 'a' }] })
-  t.equal(log.since(9), undefined)
-  t.equal(log.since(4), undefined)
+  t.match(log.since(8, 'agent'), { version: 8, upserts: [], removes: [] })
+  t.match(log.since(6, 'agent'), { version: 7, upserts: [{ key: 'a' }] })
+  t.equal(log.since(9, 'agent'), undefined)
+  t.equal(log.since(4, 'agent'), undefined)
 })
 
 t.test('whoever is behind is so since the first change that it lacks', async (t) => {
@@ -130,10 +130,10 @@ t.test('a version from before forgotten removals is not known any more', async (
   const log = new DeltaLog('e', 1)
   log.replace([service('a', '1'), service('b', '1'), service('c', '1')], 1)
   log.update({ upserts: [], removes: [{ kind: 'Service', key: 'a' }] }, 2)
-  t.ok(log.since(1))
+  t.ok(log.since(1, 'agent'))
   log.update({ upserts: [], removes: [{ kind: 'Service', key: 'b' }] }, 3)
-  t.equal(log.since(1), undefined)
-  t.match(log.since(2), { removes: [{ kind: 'Service', key: 'b' }] })
+  t.equal(log.since(1, 'agent'), undefined)
+  t.match(log.since(2, 'agent'), { removes: [{ kind: 'Service', key: 'b' }] })
 })
 
 t.test('what changes again and again is kept once', async (t) => {
@@ -143,8 +143,8 @@ t.test('what changes again and again is kept once', async (t) => {
     log.update({ upserts: [service('a', String(revision))], removes: [] }, revision)
   }
   t.ok(log.changesSince(1) < 2000)
-  t.match(log.since(1), { version: 5000, upserts: [{ key: 'a' }] })
-  t.equal(log.since(4000)?.upserts.length, 1)
+  t.match(log.since(1, 'agent'), { version: 5000, upserts: [{ key: 'a' }] })
+  t.equal(log.since(4000, 'agent')?.upserts.length, 1)
   t.equal(log.versionsSince(4999), 1)
   t.equal(log.versionsSince(5000), 0)
   t.ok(log.versionsSince(0) > 1)
@@ -156,6 +156,48 @@ t.test('a store that goes back to an earlier revision begins a new epoch', async
   log.replace([service('b', '1')], 4)
   t.not(log.epoch, 'e')
   t.strictSame([log.version, log.revision], [4, 4])
-  t.equal(log.since(9), undefined)
-  t.match(log.full().upserts, [{ key: 'b' }])
+  t.equal(log.since(9, 'agent'), undefined)
+  t.match(log.full('agent').upserts, [{ key: 'b' }])
+})
+
+const routes = (name: string, port: number): CompiledResource => {
+  const value = { service: `n/${name}`, port, consumers: {} }
+  return {
+    kind: 'Routes',
+    key: `n/${name}:${port}`,
+    value: value as Extract<CompiledResource, { kind: 'Routes' }>['value'],
+  }
+}
+/** What a subscriber with such a state says of itself. */
+const digestsOf = (state: State) => Object.fromEntries([...state].map(([key, { value }]) => [key, digestOf(value)]))
+
+t.test('agents never get what only waypoints decide on, at the same versions', async (t) => {
+  const log = new DeltaLog('e')
+  log.replace([service('a', '1'), routes('a', 80)], 1)
+  const kinds = (delta: CompiledDelta | undefined) => delta?.upserts.map(({ kind }) => kind)
+  t.strictSame(kinds(log.full('agent')), ['Service'])
+  t.strictSame(kinds(log.full('waypoint')), ['Service', 'Routes'])
+  log.update({ upserts: [routes('b', 80)], removes: [{ kind: 'Routes', key: 'n/a:80' }] }, 2)
+  t.match(log.since(1, 'agent'), { version: 2, upserts: [], removes: [] }, 'an agent hears of the version all the same')
+  t.match(log.since(1, 'waypoint'), { version: 2, upserts: [{ key: 'n/b:80' }], removes: [{ key: 'n/a:80' }] })
+  t.match(log.difference({}, 'agent').upserts, [{ kind: 'Service' }])
+})
+
+t.test('a subscriber of another view is of another epoch, and its digests make it right', async (t) => {
+  const log = new DeltaLog('e')
+  log.replace([service('a', '1'), routes('a', 80)], 1)
+  t.equal(log.full('agent').epoch, log.epoch)
+  t.not(log.full('waypoint').epoch, log.epoch)
+  t.equal(log.since(1, 'waypoint')?.epoch, log.epochOf('waypoint'))
+  t.not(log.digestIn('agent'), log.digestIn('waypoint'))
+  for (const view of ['agent', 'waypoint'] as const) {
+    const own = applied(new Map(), log.full(view))
+    t.equal(log.digestIn(view), digestOf(digestsOf(own)), 'as the subscriber computes it')
+    const other = applied(new Map(), log.full(view === 'agent' ? 'waypoint' : 'agent'))
+    const delta = log.difference(digestsOf(other), view)
+    t.strictSame(sorted(applied(other, delta)), sorted(own), `${view} that was none`)
+    t.equal(delta.upserts.length + delta.removes.length, 1)
+  }
+  const strange = log.difference({ ...digestsOf(applied(new Map(), log.full('agent'))), 'Later/x': 'd' }, 'agent')
+  t.match(strange.removes, [{ kind: 'Later', key: 'x' }], 'a kind of a later version goes')
 })

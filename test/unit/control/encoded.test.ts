@@ -13,7 +13,7 @@ const at = (name: string, weight: number): CompiledResource => ({
 
 t.test('hosts that need the same share one encoding, until there is a new version', async (t) => {
   const log = new DeltaLog('e')
-  const encoded = new EncodedDeltas(log)
+  const encoded = new EncodedDeltas(log, 'agent')
   log.replace([at('a', 1), at('b', 1)], 1)
   log.update({ upserts: [at('a', 2)], removes: [] }, 2)
   const since = encoded.since(1)
@@ -27,7 +27,7 @@ t.test('hosts that need the same share one encoding, until there is a new versio
 
 t.test('a full state that is nearly current serves again, and what changed since follows', async (t) => {
   const log = new DeltaLog('e')
-  const encoded = new EncodedDeltas(log)
+  const encoded = new EncodedDeltas(log, 'agent')
   const all = Array.from({ length: 100 }, (_, index) => at(`w${index}`, 1))
   log.replace(all, 1)
   const full = encoded.full()
@@ -47,5 +47,5 @@ t.test('a full state that is nearly current serves again, and what changed since
 t.test('a small message is not packed', async (t) => {
   const log = new DeltaLog('e')
   log.replace([at('a', 1)], 1)
-  t.equal(new EncodedDeltas(log).full().packed, undefined)
+  t.equal(new EncodedDeltas(log, 'agent').full().packed, undefined)
 })

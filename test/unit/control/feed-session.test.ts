@@ -2,7 +2,7 @@ import t from 'tap'
 import { FeedSession, type SessionDeps } from '../../../control/feed/session.ts'
 import type { HostRecord } from '../../../control/hosts.ts'
 import { DeltaLog } from '../../../control/publish/delta-log.ts'
-import { EncodedDeltas } from '../../../control/publish/encoded.ts'
+import { encodedViews } from '../../../control/publish/encoded.ts'
 import { MeshError } from '../../../core/base/errors.ts'
 import { nullLogger } from '../../../core/base/log.ts'
 import type { FeedConnection } from '../../../core/feed/connection.ts'
@@ -24,7 +24,7 @@ function world() {
       },
     },
     deltas: new DeltaLog('e'),
-    encoded: new EncodedDeltas(new DeltaLog('e')),
+    encoded: encodedViews(new DeltaLog('e')),
     publisher: { ready: ready.promise, onVersion: () => () => undefined },
     acknowledged: () => undefined,
     feeds: () => [],

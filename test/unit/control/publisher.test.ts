@@ -66,11 +66,11 @@ t.test('each change is in the log at once, sessions hear of it after, and of not
   t.strictSame([log.version, log.revision, publisher.revision], [8, 9, 9])
   t.equal(await next, 8)
   t.match(
-    log.since(7)?.upserts.map(({ kind }) => kind),
+    log.since(7, 'agent')?.upserts.map(({ kind }) => kind),
     ['Service', 'Workload'],
   )
   publisher.changed(keyText(orders), event(orders, 10, 'DELETED'))
-  t.match(log.since(8), { version: 10, removes: [{ kind: 'Service' }], upserts: [{ kind: 'Workload' }] })
+  t.match(log.since(8, 'agent'), { version: 10, removes: [{ kind: 'Service' }], upserts: [{ kind: 'Workload' }] })
 })
 
 t.test('the status writer hears which objects a version changes for the proxies', async (t) => {

@@ -1,8 +1,9 @@
 // What stands in an object's status, and when it is written.
 import t from 'tap'
 import type { ObjectStatus } from '../../../control/api/resources.ts'
+import { LayerSeven } from '../../../control/publish/layer-seven.ts'
 import { MeshInventory } from '../../../control/publish/mesh-inventory.ts'
-import { type HostVersion, programmedOf } from '../../../control/publish/programmed.ts'
+import { type HostVersion, madeOfObject, programmedOf } from '../../../control/publish/programmed.ts'
 import { ResolvedRefs } from '../../../control/publish/resolved-refs.ts'
 import { controllerName, statusToWrite } from '../../../control/publish/status-shape.ts'
 import { type ObjectOutcome, StatusWriter, type StatusWriterOptions } from '../../../control/publish/status-writer.ts'
@@ -42,6 +43,32 @@ t.test('a service of which nothing is to say has no conditions', async (t) => {
   t.match(statusToWrite(service('s', {}), [accepted, ignored], now), { conditions: [accepted, ignored] })
 })
 
+t.test('what is said of one parent stands there alone; one of another controller is left out', async (t) => {
+  const parentRefs = ['a', 'b', 'c'].map((name) => ({ name }))
+  const route: MeshObject = {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: 'r', namespace: 'shop' },
+    spec: { parentRefs },
+  }
+  const programmed: Condition = { type: 'Programmed', status: 'True', reason: 'Programmed', message: '' }
+  const resolved: Condition = { type: 'ResolvedRefs', status: 'True', reason: 'ResolvedRefs', message: '' }
+  const lost = { ...accepted, status: 'False', reason: 'Conflicted', parent: 1 } as const
+  const elsewhere = { ...accepted, status: 'False', reason: 'OtherController', parent: 2 } as const
+  const bare = { ...programmed, status: 'False', reason: 'NoWaypoint', parent: 0 } as const
+  const parentsOf = (status: MeshObject['status']) => (status?.['parents'] ?? []) as { conditions: Condition[] }[]
+  const told = (list: readonly Condition[]) =>
+    parentsOf(statusToWrite(route, list, now)).map(({ conditions }) =>
+      conditions.map(({ type, reason }) => `${type} ${reason}`).sort(),
+    )
+  t.strictSame(told([accepted, lost, elsewhere, resolved, programmed]), [
+    ['Accepted Accepted', 'Programmed Programmed', 'ResolvedRefs ResolvedRefs'],
+    ['Accepted Conflicted', 'Programmed Invalid', 'ResolvedRefs ResolvedRefs'],
+  ])
+  t.strictSame(told([accepted, elsewhere, programmed, bare])[0], ['Accepted Accepted', 'Programmed NoWaypoint'])
+  t.notMatch(JSON.stringify(statusToWrite(route, [lost], now)), '"parent"')
+})
+
 t.test('a route says it for each of its parents, and leaves those of other controllers', async (t) => {
   const other = { parentRef: { name: 'x' }, controllerName: 'example.com/other', conditions: [] }
   const route: MeshObject = {
@@ -64,20 +91,23 @@ t.test('a route says it for each of its parents, and leaves those of other contr
 
 const host = (name: string, version: number, connected = true, refused: HostVersion['refused'] = []): HostVersion => ({
   host: name,
+  view: 'agent',
+  gateways: new Set(),
   version,
   connected,
   refused,
 })
 
 t.test('an object is programmed once every host has acknowledged the version in which it changed', async (t) => {
-  const key = { group: 'security.istio.io', kind: 'AuthorizationPolicy', namespace: 'shop', name: 'p' }
+  const policy = { group: 'security.istio.io', kind: 'AuthorizationPolicy', namespace: 'shop', name: 'p' }
+  const key = madeOfObject(policy)
   t.match(programmedOf(key, 5, []), { status: 'True' })
   t.match(programmedOf(key, 5, [host('h1', 5), host('h2', 9, false)]), { status: 'True' })
   t.match(programmedOf(key, 5, [host('h1', 5), host('h2', 4)]), { status: 'False', reason: 'Pending', message: /^h2 / })
   t.match(programmedOf(key, 5, [host('h1', 4), host('h2', 4, false)]), { reason: 'HostAway', message: /^h2 / })
   const refused = [{ kind: 'Authorization', key: 'shop/p', reason: 'too large' }] as const
   t.match(programmedOf(key, 5, [host('h1', 5, true, refused)]), { reason: 'Refused', message: /too large/ })
-  t.match(programmedOf({ ...key, name: 'q' }, 5, [host('h1', 5, true, refused)]), { status: 'True' })
+  t.match(programmedOf(madeOfObject({ ...policy, name: 'q' }), 5, [host('h1', 5, true, refused)]), { status: 'True' })
 })
 
 interface Written {
@@ -102,6 +132,11 @@ function writer(change: Partial<StatusWriterOptions> = {}) {
       },
     },
     references: new ResolvedRefs(inventory.objects),
+    layerSeven: new LayerSeven({
+      inventory: inventory.objects,
+      entries: { instancesOf: () => [] },
+      service: () => undefined,
+    }),
     hosts: () => [],
     leads: () => true,
     isCompiled: (kind) => kind !== 'VirtualService',

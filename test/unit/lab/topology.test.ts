@@ -51,12 +51,13 @@ t.test('every problem is told with its file, line and column, all together', asy
     '- {name: d, host: h1, cgroup: /x}',
     '- {name: e, host: h1}',
     '- {name: e, host: h1}',
-    'waypoints: []',
+    'waypoints:',
+    '- {name: wp, host: h1, replicas: 0}',
+    '- {name: e, host: h9}',
   ].join('\n')
   const error = await t.rejects(async () => parseTopology(text, 'top.yaml'), { code: 'CONFIG_INVALID' })
   const lines = (error as MeshError).message.split('\n')
   const expected = [
-    /^top.yaml:9:1: waypoints: waypoints are not built yet/,
     /^top.yaml:1:13: hosts\[1\]: host "h1" is listed twice/,
     /^top.yaml:1:17: hosts\[2\]: "wire" names the network/,
     /^top.yaml:1:23: hosts\[3\]: expected a host name/,
@@ -69,6 +70,9 @@ t.test('every problem is told with its file, line and column, all together', asy
     /^top.yaml:5:75: workloads\[2\].weight: expected a whole number/,
     /^top.yaml:6:23: workloads\[3\].cgroup: host capture by cgroup is not built yet/,
     /^top.yaml:8:3: workloads\[5\]: workload "e.default" is listed twice/,
+    /^top.yaml:10:34: waypoints\[0\].replicas: expected a whole number from 1 to 20/,
+    /^top.yaml:11:19: waypoints\[1\].host: no such host "h9"/,
+    /^top.yaml:11:3: waypoints\[1\]: "e.default" is the name of another waypoint or workload/,
   ]
   for (const pattern of expected)
     t.ok(
@@ -94,7 +98,18 @@ t.test('no text makes the parser throw anything but its own error', async () => 
       fc.boolean(),
       fc.array(tie('any'), { maxLength: 4 }),
       fc.dictionary(
-        fc.constantFrom('hosts', 'workloads', 'name', 'host', 'labels', 'ports', 'echo', 'run'),
+        fc.constantFrom(
+          'hosts',
+          'workloads',
+          'waypoints',
+          'replicas',
+          'name',
+          'host',
+          'labels',
+          'ports',
+          'echo',
+          'run',
+        ),
         tie('any'),
       ),
     ),

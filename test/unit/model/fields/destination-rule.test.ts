@@ -169,23 +169,22 @@ for (const [name, object, problem] of invalid) {
 }
 
 t.test('each part of a traffic policy says by itself what does not take effect', (t) => {
-  const spec = `{host: orders, subsets: [{name: v1}], trafficPolicy: {
-    loadBalancer: {simple: LEAST_REQUEST, warmup: {duration: 10s}}, connectionPool: {tcp: {maxConnections: 1}},
+  const spec = `{host: orders, subsets: [{name: v1, trafficPolicy: {proxyProtocol: {}}}], trafficPolicy: {
+    loadBalancer: {simple: LEAST_REQUEST, warmup: {duration: 10s}}, connectionPool: {tcp: {maxConnections: 1, idleTimeout: 1s}},
     outlierDetection: {}, tls: {mode: DISABLE, sni: a},
-    portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}, outlierDetection: {}}]}}`
+    retryBudget: {percent: 10, budgetInterval: 1s},
+    portLevelSettings: [{port: {number: 80}, loadBalancer: {zoneAwareLbSetting: {}}, outlierDetection: {}}]}}`
   const object = rule(spec) as MeshObject
   t.strictSame(problemsOf(object), [])
   t.strictSame(
     ignoredFields(object).map(({ path }) => path),
     [
-      `${at}.loadBalancer.simple`,
-      `${at}.loadBalancer.warmup`,
-      `${at}.connectionPool.tcp`,
-      `${at}.outlierDetection`,
+      `${at}.connectionPool.tcp.idleTimeout`,
       `${at}.tls.mode`,
       `${at}.tls.sni`,
-      `${at}.portLevelSettings[0].outlierDetection`,
-      'spec.subsets',
+      `${at}.portLevelSettings[0].loadBalancer.zoneAwareLbSetting`,
+      `${at}.retryBudget.budgetInterval`,
+      'spec.subsets[0].trafficPolicy.proxyProtocol',
     ],
   )
   t.end()

@@ -1,0 +1,106 @@
+// One connection of a client from its first byte on: detects what is spoken and hands over to who speaks it. Made for each CONNECT that the
+// waypoint accepts.
+import type { Duplex } from 'node:stream'
+import { timer } from '../core/hbone/limits.ts'
+import { type ProtocolHint, protocolOf } from './detect.ts'
+import type { Keeper } from './http1/reader.ts'
+import { ServerConnection, type ServerOptions } from './http1/server-connection.ts'
+import { Wire, type WireOwner } from './wire.ts'
+
+/** What serves a client, whatever is spoken. */
+export interface Serving {
+  /** Finishes what is under way, takes nothing more, and ends. */
+  drain(): void
+  /** Ends at once. */
+  destroy(): void
+}
+
+export interface ClientOptions {
+  readonly hint?: ProtocolHint | undefined
+  /**
+   * A client that says nothing for so long waits for the server to speak first: raw TCP. Only without a hint. Who has rules of layer 7
+   * for a port hints `http`: otherwise a client that waits passes them by.
+   */
+  readonly silentMs?: number | undefined
+  readonly http1: ServerOptions
+  /** Take the stream over with what was read of it, and tell the owner of the end by themselves. */
+  readonly http2: (stream: Duplex, first: Buffer) => Serving
+  readonly tcp: (stream: Duplex, first: Buffer) => Serving
+  /** It was over before it was clear what it is. */
+  readonly onClosed?: (() => void) | undefined
+}
+
+/** Long enough for a client that is a slow network away, short enough for a mail server's greeting. */
+export const defaultSilentMs = 750
+
+const nothing = Buffer.alloc(0)
+
+export class ClientConnection implements WireOwner {
+  readonly #options: ClientOptions
+  readonly #wire: Wire
+  #first = nothing
+  #silent: NodeJS.Timeout | undefined
+  #serving: Serving | undefined
+  #protocol: 'opening' | 'http1' | 'http2' | 'tcp' = 'opening'
+  #draining = false
+
+  constructor(stream: Duplex, options: ClientOptions) {
+    this.#options = options
+    this.#wire = new Wire(stream, this)
+    this.#silent = timer(options.silentMs ?? defaultSilentMs, () => this.#decide(true))
+    if (options.hint === 'tcp') this.#decide(true)
+    else this.#wire.start()
+  }
+
+  /** What is spoken, as far as it is known. */
+  get protocol(): string {
+    return this.#protocol
+  }
+
+  drain(): void {
+    this.#draining = true
+    if (this.#serving !== undefined) this.#serving.drain()
+    else if (this.#first.length === 0) this.#wire.finish(0)
+  }
+
+  destroy(): void {
+    if (this.#serving === undefined) this.#wire.reset()
+    else this.#serving.destroy()
+  }
+
+  onBytes(chunk: Buffer, _keeper: Keeper): void {
+    this.#first = Buffer.concat([this.#first, chunk])
+    this.#decide(false)
+  }
+
+  onEnd(): void {
+    if (this.#first.length > 0) this.#decide(true)
+    else this.#wire.finish(0)
+  }
+
+  onDrained(): void {}
+
+  onClosed(): void {
+    clearTimeout(this.#silent)
+    if (this.#serving === undefined) this.#options.onClosed?.()
+  }
+
+  #decide(late: boolean): void {
+    if (this.#serving !== undefined) return
+    const protocol = protocolOf(this.#first, this.#options.hint, late)
+    if (protocol === undefined) return
+    clearTimeout(this.#silent)
+    this.#protocol = protocol
+    const first = this.#first
+    this.#first = nothing
+    this.#serving = this.#hand(protocol, first)
+    if (this.#draining) this.#serving.drain()
+  }
+
+  #hand(protocol: 'http1' | 'http2' | 'tcp', first: Buffer): Serving {
+    if (protocol !== 'http1') return this.#options[protocol](this.#wire.detach(), first)
+    const connection = new ServerConnection(this.#wire, this.#options.http1)
+    connection.takeOver(first)
+    return connection
+  }
+}

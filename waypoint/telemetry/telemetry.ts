@@ -1,0 +1,172 @@
+// Metrics and the access log of a waypoint: one count and one line per request, when its answer has ended. The stack tells of each
+// (report.ts). What requests of one caller to one endpoint have in common is made once.
+import type { Logger } from '../../core/base/log.ts'
+import type { Family, MetricSet } from '../../core/base/metrics.ts'
+import type { Service } from '../../core/model/types.ts'
+import type { Origin } from '../exchange.ts'
+import { meanings } from '../http/failure.ts'
+import type { ExchangeReport, MirrorReport, Telemetry } from '../report.ts'
+import { pairFields, type RequestFacts, requestLabelValues } from './labels.ts'
+import { type Series, SeriesTable } from './series.ts'
+
+export interface RequestTelemetryOptions {
+  readonly clusterName: () => string
+  readonly serviceByKey: (key: string) => Service | undefined
+  /** Combinations of labels that are kept. */
+  readonly maxSeries?: number
+}
+
+/** Requests that agree in all labels. */
+interface Kind {
+  readonly facts: RequestFacts
+  /** Key of the service that they were for. */
+  readonly destination: string | undefined
+  readonly log: Logger
+  series: Series
+}
+
+/** Of one client connection; beyond it the oldest is found anew when it comes again. */
+const kindsPerOrigin = 16
+
+export class RequestTelemetry implements Telemetry {
+  readonly #log: Logger
+  readonly #table: SeriesTable
+  readonly #options: RequestTelemetryOptions
+  readonly #retries: Family
+  readonly #mirrored: Family
+  /** The kinds that a client connection had lately. */
+  #recent = new WeakMap<Origin, Kind[]>()
+  #clusterName = ''
+
+  constructor(metrics: MetricSet, log: Logger, options: RequestTelemetryOptions) {
+    this.#log = log.child({ scope: 'access' })
+    this.#options = options
+    this.#table = new SeriesTable(metrics, options.maxSeries ?? 5_000)
+    this.#retries = metrics.counter('culvert_upstream_retries_total', 'Tries after the first one of a request', [
+      'destination_service',
+    ])
+    this.#mirrored = metrics.counter('culvert_mirrored_requests_total', 'Copies of requests, by how they ended', [
+      'destination_service',
+      'outcome',
+    ])
+  }
+
+  /** The access log's own level; a child logger does not follow its parent. */
+  set logLevel(level: string) {
+    this.#log.level = level
+    this.#recent = new WeakMap()
+  }
+
+  exchangeEnded(report: ExchangeReport): void {
+    const kind = this.#kindOf(report)
+    const { series } = kind
+    const durationMs = report.endedAt - report.exchange.startedAt
+    series.requests.add(1)
+    series.duration.observe(durationMs)
+    series.requestBytes.observe(report.requestBytes)
+    series.responseBytes.observe(report.responseBytes)
+    if (report.attempts > 1) this.#retries.labels([kind.facts.service?.hostname ?? '']).add(report.attempts - 1)
+    const level = report.flags.length === 0 ? 'info' : 'warn'
+    if (this.#log.isLevelEnabled(level)) kind.log[level](lineOf(report, kind.facts, durationMs), 'request complete')
+  }
+
+  mirrorEnded({ cluster, end }: MirrorReport): void {
+    const service = this.#options.serviceByKey(cluster.name.service ?? '')
+    const outcome = end === 'dropped' ? end : 'failure' in end ? end.failure : `${Math.floor(end.status / 100)}xx`
+    this.#mirrored.labels([service?.hostname ?? '', outcome]).add(1)
+  }
+
+  #kindOf(report: ExchangeReport): Kind {
+    const clusterName = this.#options.clusterName()
+    if (clusterName !== this.#clusterName) {
+      this.#clusterName = clusterName
+      this.#recent = new WeakMap()
+    }
+    const { origin } = report
+    let kinds = this.#recent.get(origin)
+    if (kinds === undefined) {
+      kinds = []
+      this.#recent.set(origin, kinds)
+    }
+    const flags = flagsOf(report)
+    for (const kind of kinds) if (fits(kind, report, flags)) return this.#used(kind)
+    if (kinds.length >= kindsPerOrigin) kinds.shift()
+    const facts = this.#factsOf(report, flags)
+    const series = this.#table.get(requestLabelValues(facts, clusterName))
+    const destination = report.cluster?.name.service
+    const kind: Kind = { facts, destination, series, log: this.#log.child(pairFields(facts, clusterName)) }
+    kinds.push(kind)
+    return kind
+  }
+
+  #used(kind: Kind): Kind {
+    if (kind.series.lastUse === undefined)
+      kind.series = this.#table.get(requestLabelValues(kind.facts, this.#clusterName))
+    else this.#table.used(kind.series)
+    return kind
+  }
+
+  #factsOf(report: ExchangeReport, flags: string): RequestFacts {
+    const { origin, cluster, endpoint } = report
+    const destination = cluster?.name.service
+    const service = destination === undefined ? undefined : this.#options.serviceByKey(destination)
+    return {
+      origin,
+      service: service ?? origin.service,
+      workload: endpoint?.upstream.workload,
+      address: endpoint?.upstream.address,
+      grpc: report.exchange.grpc,
+      status: report.status,
+      grpcStatus: report.grpcStatus,
+      flags,
+    }
+  }
+}
+
+function fits({ facts, destination }: Kind, report: ExchangeReport, flags: string): boolean {
+  return (
+    facts.status === report.status &&
+    facts.workload === report.endpoint?.upstream.workload &&
+    facts.address === report.endpoint?.upstream.address &&
+    destination === report.cluster?.name.service &&
+    facts.flags === flags &&
+    facts.grpcStatus === report.grpcStatus &&
+    facts.grpc === report.exchange.grpc
+  )
+}
+
+/** Envoy's flags, with the one that says how the answer broke off. */
+function flagsOf({ flags, ending }: ExchangeReport): string {
+  if (flags.length === 0 && ending === undefined) return '-'
+  const broke = ending === undefined ? '-' : meanings[ending].flag
+  const all = broke === '-' || flags.includes(broke) ? flags : [...flags, broke]
+  return all.length === 0 ? '-' : all.join(',')
+}
+
+function lineOf(
+  report: ExchangeReport,
+  facts: RequestFacts,
+  durationMs: number,
+): Readonly<Record<string, string | number>> {
+  const { exchange, route, attempts, reason, wouldRefuse, grpcStatus } = report
+  const id = exchange.head.headers.get('x-request-id')
+  return {
+    method: report.method,
+    authority: report.authority,
+    path: report.path,
+    protocol: exchange.upgrade ?? (exchange.grpc ? 'grpc' : exchange.protocol),
+    status: report.status,
+    ...(grpcStatus === undefined ? {} : { grpc_status: grpcStatus }),
+    flags: facts.flags,
+    ...(route === undefined
+      ? {}
+      : { route: `${route.kind} ${route.namespace}/${route.name} ${route.rule ?? route.index}` }),
+    ...(attempts > 1 ? { attempts } : {}),
+    ...(reason === '' ? {} : { error: reason }),
+    ...(wouldRefuse.length === 0 ? {} : { 'ratelimit.dry_run': wouldRefuse.join(',') }),
+    ...(id === undefined ? {} : { request_id: id }),
+    bytes_recv: report.requestBytes,
+    bytes_sent: report.responseBytes,
+    duration: `${Math.round(durationMs)}ms`,
+  }
+}
