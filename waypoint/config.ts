@@ -92,7 +92,7 @@ export const waypointRows = {
   withdrawTime: row(
     durationMs,
     '1s',
-    'how long it goes on taking requests after it has told the control plane that it leaves, so that daemons turn to its other replicas first; 0 where its successor runs already',
+    'how long it goes on taking requests after it has told the control plane that it leaves, so that daemons turn to its other replicas first; without others it does not wait',
   ),
   drainTimeout: row(
     unlimitedOr(durationMs),
@@ -102,8 +102,8 @@ export const waypointRows = {
   connectTimeout: row(durationMs, '10s', 'longest wait for a connection to an endpoint, where no DestinationRule says'),
   detectTimeout: row(
     durationMs,
-    '5s',
-    'longest wait for the first bytes of a connection, from which its protocol is told; then it passes as TCP',
+    '750ms',
+    'how long a connection may say nothing before it counts as one whose server speaks first, and passes as TCP; not where rules for HTTP requests are attached',
   ),
   maxTunnels: row(integer(1, 1_000_000), '20000', 'most tunnel sessions at once'),
   maxConnections: row(integer(1, 10_000_000), '100000', 'most connections inside tunnels at once'),

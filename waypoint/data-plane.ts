@@ -14,18 +14,23 @@ import { workloadIdentity } from '../core/model/canonical.ts'
 import type { Snapshot } from '../core/model/snapshot.ts'
 import type { RefusedResource } from '../core/model/types.ts'
 import type { SocketAddress } from '../core/net/address.ts'
+import { ClientConnection } from './client-connection.ts'
+import type { Place } from './clusters/options.ts'
 import type { WaypointConfig } from './config.ts'
+import { ConnectionRouting } from './connection-routing.ts'
 import type { Origin } from './exchange.ts'
-import { ServerConnection } from './http1/server-connection.ts'
+import { Http2ServerConnection } from './http2/server-connection.ts'
 import { originOf, type Self, servedAt } from './origin.ts'
 import { LocalBuckets } from './ratelimit/token-bucket.ts'
 import { type LiveConnection, Serve } from './serve.ts'
 import type { Sockets } from './sockets.ts'
 import { buildStack, type Stack } from './stack.ts'
+import { TcpConnection } from './tcp.ts'
 import { RequestTelemetry } from './telemetry/telemetry.ts'
 import { systemTimers } from './timers.ts'
-import { dialEndpoint } from './upstream/dial.ts'
+import { type DialEndpoint, dialEndpoint } from './upstream/dial.ts'
 import { openHttp1 } from './upstream/http1.ts'
+import { openHttp2 } from './upstream/http2.ts'
 import { type Endpoint, UpstreamPool } from './upstream/pool.ts'
 
 export interface DataPlaneOptions {
@@ -52,7 +57,9 @@ export class DataPlane {
   readonly #telemetry: RequestTelemetry
   readonly #certificates = new Certificates(Date.now)
   readonly #tunnels: TunnelPool
+  readonly #dial: DialEndpoint
   readonly #upstream: UpstreamPool
+  readonly #routing: ConnectionRouting
   readonly #stack: Stack
   readonly #serve: Serve
 
@@ -72,10 +79,13 @@ export class DataPlane {
     this.#telemetry = new RequestTelemetry(this.#metrics, options.accessLog, {
       clusterName: () => snapshot.settings.clusterName,
       serviceByKey: (key) => snapshot.serviceByKey(key),
+      serviceByHostname: (hostname) => snapshot.serviceByHostname(hostname),
     })
     this.#tunnels = this.#createTunnels()
-    this.#upstream = this.#createUpstream()
+    this.#dial = this.#createDial()
+    this.#upstream = new UpstreamPool({ dial: this.#dial, open: { http1: openHttp1, http2: openHttp2 }, clock })
     this.#stack = this.#createStack()
+    this.#routing = new ConnectionRouting(snapshot, this.#stack.clusters, Math.random)
     this.#serve = new Serve({
       sockets: options.sockets,
       contexts: (serverName) => this.#serverContext(serverName),
@@ -101,6 +111,14 @@ export class DataPlane {
 
   get connectionCount(): number {
     return this.#serve.connections
+  }
+
+  /** Whether another instance of this waypoint may take its place. */
+  get hasOthers(): boolean {
+    const { key, addresses } = this.#options.self()
+    return this.snapshot
+      .endpointsOf(key)
+      .some(({ health, addresses: theirs }) => health === 'healthy' && !theirs.some((one) => addresses.includes(one)))
   }
 
   connections(): readonly object[] {
@@ -173,9 +191,9 @@ export class DataPlane {
     })
   }
 
-  #createUpstream(): UpstreamPool {
+  #createDial(): DialEndpoint {
     const { config, identity, snapshot, sockets } = this.#options
-    const dial = dialEndpoint({
+    return dialEndpoint({
       tunnels: this.#tunnels,
       self: () => ({ uid: 'waypoint', addresses: config.address, identity: identity() ?? '' }),
       connectPlain: (from, to, signal) => sockets.connect(from, to, signal),
@@ -183,11 +201,10 @@ export class DataPlane {
       newTraceparent,
       identitiesOf: (hostname) => snapshot.serviceByHostname(hostname)?.identities ?? [],
     })
-    return new UpstreamPool({ dial, open: { http1: openHttp1, http2: openHttp1 }, clock })
   }
 
   #createStack(): Stack {
-    const { config, self, snapshot } = this.#options
+    const { self, snapshot } = this.#options
     const buckets = new LocalBuckets(mostBuckets)
     return buildStack({
       model: snapshot,
@@ -199,23 +216,55 @@ export class DataPlane {
       random: Math.random,
       requestId: randomUUID,
       token: () => randomBytes(16).toString('hex'),
-      place: () => ({ locality: config.locality, labels: {} }),
+      place: () => this.#place(),
       waypoint: self().key,
       buckets: { local: buckets, mesh: buckets },
     })
   }
 
+  /** As the configuration says, else as the mesh knows this workload. */
+  #place(): Place {
+    const { config } = this.#options
+    const own = this.snapshot.workloadByAddress(config.address[0]!)
+    return { locality: config.locality || (own?.locality ?? ''), labels: own?.labels ?? {} }
+  }
+
   #carry(stream: Duplex, origin: Origin, closed: () => void): LiveConnection {
-    const connection = new ServerConnection(stream, {
-      origin,
-      handler: this.#stack.handle,
-      pathNormalization: 'BASE',
-      clock,
-      onRefused: ({ code }) => this.#badRequests.labels([code]).add(1),
+    const refused = (code: string): void => this.#badRequests.labels([code]).add(1)
+    const http = { origin, handler: this.#stack.handle, clock }
+    return new ClientConnection(stream, {
+      hint: this.#routing.hintFor(origin),
+      silentMs: this.#options.config.detectTimeout,
+      http1: { ...http, pathNormalization: 'BASE', onRefused: ({ code }) => refused(code), onClosed: closed },
+      http2: (detached, first) => {
+        // Paused: what flows without a reader is lost, and the session begins to read a moment later.
+        if (first.length > 0) detached.pause().unshift(first)
+        return new Http2ServerConnection(detached, {
+          ...http,
+          scheme: 'http',
+          onRefused: refused,
+          onDefect: (error) => this.#options.log.error({ err: error }, 'a request failed in an unexpected way'),
+          onClosed: closed,
+        })
+      },
+      tcp: (detached, first) => this.#carryTcp(detached, first, origin, closed),
       onClosed: closed,
     })
-    connection.start()
-    return connection as unknown as LiveConnection
+  }
+
+  #carryTcp(stream: Duplex, first: Buffer, origin: Origin, closed: () => void): TcpConnection {
+    const picking = this.#routing.picking(origin, undefined)
+    const startedAt = clock()
+    return new TcpConnection(stream, first, {
+      origin,
+      pick: () => picking.pick(),
+      dial: this.#dial,
+      onClosed: (end) => {
+        picking.ended()
+        this.#telemetry.connectionEnded(origin, end, clock() - startedAt)
+        closed()
+      },
+    })
   }
 
   /** Gone, moved, or to be reached in another way: what was plain before must not go on beside a tunnel. */

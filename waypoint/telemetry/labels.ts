@@ -21,13 +21,25 @@ export interface RequestFacts {
   readonly flags: string
 }
 
-export const requestLabels: readonly string[] = [
+const pairLabels: readonly string[] = [
   'reporter',
   ...workloadLabelNames('source'),
   ...workloadLabelNames('destination'),
   'destination_service',
   'destination_service_name',
   'destination_service_namespace',
+]
+
+/** Of connections that are not HTTP; the daemons' names. */
+export const connectionLabels: readonly string[] = [
+  ...pairLabels,
+  'request_protocol',
+  'response_flags',
+  'connection_security_policy',
+]
+
+export const requestLabels: readonly string[] = [
+  ...pairLabels,
   'request_protocol',
   'response_code',
   'grpc_response_status',
@@ -35,9 +47,26 @@ export const requestLabels: readonly string[] = [
   'connection_security_policy',
 ]
 
+type PairFacts = Pick<RequestFacts, 'origin' | 'service' | 'workload' | 'address'>
+
+/** In the order of `connectionLabels`. */
+export function connectionLabelValues(facts: PairFacts & { readonly flags: string }, clusterName: string) {
+  return [...pairValues(facts, clusterName), 'tcp', facts.flags, 'mutual_tls']
+}
+
 /** In the order of `requestLabels`. */
 export function requestLabelValues(facts: RequestFacts, clusterName: string): readonly string[] {
-  const { origin, service, workload, grpc } = facts
+  return [
+    ...pairValues(facts, clusterName),
+    facts.grpc ? 'grpc' : 'http',
+    String(facts.status),
+    facts.grpc && facts.grpcStatus !== undefined ? String(facts.grpcStatus) : '',
+    facts.flags,
+    'mutual_tls',
+  ]
+}
+
+function pairValues({ origin, service, workload }: PairFacts, clusterName: string): readonly string[] {
   return [
     'waypoint',
     ...workloadLabelValues(origin.workload, origin.principal, origin.identity.namespace, clusterName),
@@ -50,16 +79,11 @@ export function requestLabelValues(facts: RequestFacts, clusterName: string): re
     service?.hostname ?? unknown,
     service?.name ?? unknown,
     service?.namespace ?? unknown,
-    grpc ? 'grpc' : 'http',
-    String(facts.status),
-    grpc && facts.grpcStatus !== undefined ? String(facts.grpcStatus) : '',
-    facts.flags,
-    'mutual_tls',
   ]
 }
 
 /** The fields of the access log that are the same for all requests of one caller to one endpoint. As the daemon's. */
-export function pairFields(facts: RequestFacts, clusterName: string): Readonly<Record<string, string>> {
+export function pairFields(facts: PairFacts, clusterName: string): Readonly<Record<string, string>> {
   const { origin, service, workload, address } = facts
   return {
     direction: 'waypoint',

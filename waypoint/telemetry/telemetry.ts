@@ -6,12 +6,15 @@ import type { Service } from '../../core/model/types.ts'
 import type { Origin } from '../exchange.ts'
 import { meanings } from '../http/failure.ts'
 import type { ExchangeReport, MirrorReport, Telemetry } from '../report.ts'
+import type { TcpEnd } from '../tcp.ts'
+import { ConnectionTelemetry } from './connections.ts'
 import { pairFields, type RequestFacts, requestLabelValues } from './labels.ts'
 import { type Series, SeriesTable } from './series.ts'
 
 export interface RequestTelemetryOptions {
   readonly clusterName: () => string
   readonly serviceByKey: (key: string) => Service | undefined
+  readonly serviceByHostname: (hostname: string) => Service | undefined
   /** Combinations of labels that are kept. */
   readonly maxSeries?: number
 }
@@ -32,6 +35,7 @@ export class RequestTelemetry implements Telemetry {
   readonly #log: Logger
   readonly #table: SeriesTable
   readonly #options: RequestTelemetryOptions
+  readonly #connections: ConnectionTelemetry
   readonly #retries: Family
   readonly #mirrored: Family
   /** The kinds that a client connection had lately. */
@@ -41,6 +45,7 @@ export class RequestTelemetry implements Telemetry {
   constructor(metrics: MetricSet, log: Logger, options: RequestTelemetryOptions) {
     this.#log = log.child({ scope: 'access' })
     this.#options = options
+    this.#connections = new ConnectionTelemetry(metrics, this.#log)
     this.#table = new SeriesTable(metrics, options.maxSeries ?? 5_000)
     this.#retries = metrics.counter('culvert_upstream_retries_total', 'Tries after the first one of a request', [
       'destination_service',
@@ -68,6 +73,13 @@ export class RequestTelemetry implements Telemetry {
     if (report.attempts > 1) this.#retries.labels([kind.facts.service?.hostname ?? '']).add(report.attempts - 1)
     const level = report.flags.length === 0 ? 'info' : 'warn'
     if (this.#log.isLevelEnabled(level)) kind.log[level](lineOf(report, kind.facts, durationMs), 'request complete')
+  }
+
+  /** One that was not HTTP. */
+  connectionEnded(origin: Origin, end: TcpEnd, durationMs: number): void {
+    const hostname = end.target?.service
+    const service = hostname === undefined ? undefined : this.#options.serviceByHostname(hostname)
+    this.#connections.ended(origin, service ?? origin.service, end, durationMs, this.#options.clusterName())
   }
 
   mirrorEnded({ cluster, end }: MirrorReport): void {

@@ -1,12 +1,19 @@
 // What happens to a connection, and why: computed on a snapshot by the very functions that the proxies run. Pure; control asks it
 // on the published model, a daemon on its own.
 
-import type { ExplainedPath, ExplainLimits, ExplainQuestion, Explanation } from '../../model/explanation.ts'
+import type {
+  ExplainedPath,
+  ExplainLimits,
+  ExplainQuestion,
+  ExplainStep,
+  Explanation,
+} from '../../model/explanation.ts'
 import { type Snapshot, serviceKey } from '../../model/snapshot.ts'
 import type { SocketAddress } from '../../net/address.ts'
 import { outboundLimits } from '../outbound.ts'
 import { type Destination, describeWorkload, dialsOf, locateDestination, locateSource, type Source } from './locate.ts'
 import { identityOf, membersOf, overall, pathsTo } from './paths.ts'
+import { routeSteps } from './routes.ts'
 import { destinationStep, endpointStep, layer7Step, limitsStep, pathSteps, sourceStep, summaryOf } from './steps.ts'
 
 /**
@@ -35,14 +42,26 @@ export function explain(
       destinationStep(question.destination, destination, source),
       ...endpointStep(destination, paths, standby, source),
       ...pathSteps(paths),
-      // here routes.ts tells what the waypoint's routes make of the request
-      ...layer7Step(question, paths),
+      ...requestSteps(snapshot, question, source, destination, paths),
       limitsStep(limits),
     ],
     paths,
     standby,
     limits: pickLimits(limits),
   }
+}
+
+/** What becomes of the request itself: at a waypoint its routes say, elsewhere nobody reads it. */
+function requestSteps(
+  snapshot: Snapshot,
+  question: ExplainQuestion,
+  { workload }: Source,
+  { service, port }: Destination,
+  paths: readonly ExplainedPath[],
+): readonly ExplainStep[] {
+  const passes = paths.some(({ waypoint }) => waypoint?.outcome === 'passed')
+  if (!passes || service === undefined) return layer7Step(question, paths)
+  return routeSteps(snapshot, { service, port, source: workload }, question)
 }
 
 function pickLimits({ establishTimeoutMs, connectTimeoutMs, maxEndpoints, patienceMs }: ExplainLimits): ExplainLimits {

@@ -54,7 +54,7 @@ function telemetry(maxSeries?: number) {
   const metrics = new MetricSet()
   const lines: Record<string, unknown>[] = []
   const log = nullLogger()
-  const options = { clusterName: () => 'Kubernetes', serviceByKey: () => orders }
+  const options = { clusterName: () => 'Kubernetes', serviceByKey: () => orders, serviceByHostname: () => orders }
   const under = new RequestTelemetry(metrics, log, maxSeries === undefined ? options : { ...options, maxSeries })
   const text = () => exposition(() => Promise.resolve([metrics.snapshot()]))
   return { under, text, metrics, lines }

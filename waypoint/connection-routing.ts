@@ -1,0 +1,105 @@
+// Where connections go that are not HTTP, and which are to be taken for it: by the rules of TCPRoute, TLSRoute and VirtualService, else
+// to the service that the client asked for. Owned by data-plane.ts.
+import { compileConnections, routeConnection, takesHttp } from '../core/decide/http/route-connection.ts'
+import type { RouteTable } from '../core/model/routes.ts'
+import { serviceKey } from '../core/model/snapshot.ts'
+import type { Endpoint } from './balance/endpoint-table.ts'
+import { type Cluster, servingFacts } from './clusters/cluster.ts'
+import type { Clusters } from './clusters/clusters.ts'
+import { hintOf, type ProtocolHint } from './detect.ts'
+import type { Origin } from './exchange.ts'
+import { Failure } from './http/failure.ts'
+import type { RoutingModel } from './routing-model.ts'
+import type { UpstreamTarget } from './upstream/upstream.ts'
+
+/** What one connection is: where it goes, and what it costs there. */
+export interface Picking {
+  /** The next endpoint to try; undefined where none is left. Throws Failure `denied` where no rule lets it go anywhere. */
+  pick(): UpstreamTarget | undefined
+  /** The connection is over. */
+  ended(): void
+}
+
+export class ConnectionRouting {
+  readonly #model: RoutingModel
+  readonly #clusters: Clusters
+  readonly #random: () => number
+  readonly #compiled = new WeakMap<RouteTable, ReturnType<typeof compileConnections>>()
+
+  constructor(model: RoutingModel, clusters: Clusters, random: () => number) {
+    this.#model = model
+    this.#clusters = clusters
+    this.#random = random
+  }
+
+  /**
+   * What is known of what a client speaks before it says anything. Where rules for HTTP requests are attached, a client that waits for
+   * the server to speak must not get past them.
+   */
+  hintFor(origin: Origin): ProtocolHint | undefined {
+    const { service, destination, identity } = origin
+    if (service === undefined) return undefined
+    const table = this.#tableOf(origin)
+    if (table !== undefined && !takesHttp(table, identity.namespace)) return 'tcp'
+    const named = hintOf(service.ports.find(({ port }) => port === destination.port)?.name ?? '')
+    return named ?? (table === undefined ? undefined : 'http')
+  }
+
+  /** Decides once, by the weights, then picks endpoints of the same destination. */
+  picking(origin: Origin, serverName: string | undefined): Picking {
+    const tried = new Set<Endpoint>()
+    let cluster: Cluster | undefined
+    let current: Endpoint | undefined
+    const ended = (): void => {
+      current?.ended()
+      current = undefined
+    }
+    const pick = (): UpstreamTarget | undefined => {
+      ended()
+      cluster ??= this.#clusterOf(origin, serverName)
+      const picked = cluster.balancer.pick(tried.size === 0 ? undefined : { tried, hash: undefined })
+      if (picked === undefined || tried.has(picked)) return undefined
+      tried.add(picked)
+      picked.began()
+      current = picked
+      return servingFacts(picked.facts).upstream
+    }
+    return { pick, ended }
+  }
+
+  #clusterOf(origin: Origin, serverName: string | undefined): Cluster {
+    const { service, target, destination, address, identity, workload } = origin
+    const { port } = destination
+    if (service === undefined) return this.#clusters.ofWorkload(target?.uid ?? '', port)
+    const table = this.#tableOf(origin)
+    if (table === undefined) return this.#clusters.ofService(serviceKey(service), port)
+    const decision = routeConnection(
+      this.#routesOf(table),
+      {
+        port,
+        destination: destination.address,
+        source: address.address,
+        sourceNamespace: identity.namespace,
+        serverName,
+        ...(workload === undefined ? {} : { sourceLabels: workload.labels }),
+      },
+      this.#random(),
+    )
+    if (decision.kind === 'forward') return this.#clusters.ofBackend(decision.backend)
+    if (decision.kind === 'unrouted') return this.#clusters.ofService(serviceKey(service), port)
+    throw new Failure('denied', decision.reason)
+  }
+
+  #tableOf({ service, destination }: Origin): RouteTable | undefined {
+    return service === undefined ? undefined : this.#model.routesOf(serviceKey(service), destination.port)
+  }
+
+  #routesOf(table: RouteTable): ReturnType<typeof compileConnections> {
+    let compiled = this.#compiled.get(table)
+    if (compiled === undefined) {
+      compiled = compileConnections(table)
+      this.#compiled.set(table, compiled)
+    }
+    return compiled
+  }
+}
