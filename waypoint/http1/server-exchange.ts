@@ -22,6 +22,8 @@ export interface ServerHost {
   resumeRequest(): void
   /** What the client sends from now on is data. */
   acceptTunnel(): void
+  /** Something of ours is broken. */
+  defect(error: unknown): void
   /** The upstream has ended its direction of a tunnel. */
   tunnelEnded(): void
   /** The answer is written. */
@@ -88,9 +90,16 @@ export class ServerExchange implements BodyReader, ChannelOwner {
     try {
       answer = await this.#connection.handler(this.exchange)
     } catch (error: unknown) {
-      answer = failureAnswer(asFailure(error), this.exchange.grpc)
+      const failure = asFailure(error)
+      if (failure.kind === 'internal') this.#connection.defect(error)
+      answer = failureAnswer(failure, this.exchange.grpc)
     }
-    this.#begin(answer)
+    try {
+      this.#begin(answer)
+    } catch (error: unknown) {
+      this.#connection.defect(error)
+      this.#connection.abort()
+    }
   }
 
   // ---- the request ---------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 // HTTP/1.1 through the waypoint's own two ends, byte by byte: what a client sees and what a backend sees.
+import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
+import { poisonReleased } from '../../../core/net/read-buffers.ts'
 import { bodyOf } from '../../../waypoint/http/body.ts'
 import { Headers } from '../../../waypoint/http/message.ts'
 import { Http1World, type RawPeer, until, type WorldOptions } from '../../helpers/http1-world.ts'
@@ -210,6 +212,27 @@ async function stands(poured: () => number): Promise<void> {
     return same > 20
   }, 'it stops')
 }
+
+t.test('bulk over sockets arrives as it was sent, though buffers are overwritten once they are released', async (t) => {
+  poisonReleased(0xee)
+  t.teardown(() => poisonReleased(undefined))
+  const w = await world(t)
+  const client = w.client()
+  for (const size of [5_000, 30_000, 65_000, 200_000, 5_000_000]) {
+    const body = randomBytes(size).toString('latin1')
+    client.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n${body}`)
+    const backend = await w.backend.connection(0)
+    await backend.read('\r\n\r\n')
+    await until(() => backend.text.length === size, `${size} bytes arrive`)
+    t.ok(backend.text === body, `${size} bytes to the backend`)
+    backend.text = ''
+    backend.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n${body}`)
+    await client.read('\r\n\r\n')
+    await until(() => client.text.length === size, `${size} bytes come back`)
+    t.ok(client.text === body, `${size} bytes to the client`)
+    client.text = ''
+  }
+})
 
 const large = 128 * 1_048_576
 
