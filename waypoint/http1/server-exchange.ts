@@ -4,7 +4,7 @@ import { type Answer, Exchange, type Handler, type Origin } from '../exchange.ts
 import { type Body, BodyChannel, type BodyReader, type ChannelOwner, emptyBody } from '../http/body.ts'
 import { HttpError } from '../http/error.ts'
 import { asFailure, Failure } from '../http/failure.ts'
-import { failureAnswer } from '../http/failure-answer.ts'
+import { answerOfFailure } from '../http/failure-answer.ts'
 import { Headers, type ResponseHead } from '../http/message.ts'
 import { chunkedBody, type Framing, noBody, tunnelled, untilClose } from './framing.ts'
 import type { Http1Request } from './request-head.ts'
@@ -92,7 +92,7 @@ export class ServerExchange implements BodyReader, ChannelOwner {
     } catch (error: unknown) {
       const failure = asFailure(error)
       if (failure.kind === 'internal') this.#connection.defect(error)
-      answer = failureAnswer(failure, this.exchange.grpc)
+      answer = answerOfFailure(failure, this.exchange.grpc)
     }
     try {
       this.#begin(answer)
@@ -175,7 +175,7 @@ export class ServerExchange implements BodyReader, ChannelOwner {
     } catch (error: unknown) {
       if (!(error instanceof HttpError)) throw error
       answer.body.cancel()
-      this.#begin(failureAnswer(asFailure(error), this.exchange.grpc))
+      this.#begin(answerOfFailure(asFailure(error), this.exchange.grpc))
     }
   }
 

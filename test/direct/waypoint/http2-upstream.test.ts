@@ -317,5 +317,39 @@ t.test('a connection without work closes when it is retired', async (t) => {
   await connection.send(exchangeOf('GET', '/'))
   connection.retire()
   await eventually('closed', () => events.includes('closed'))
-  t.same(events, ['unusable', 'closed'])
+  t.same(events, ['idle', 'unusable', 'closed'])
 })
+
+t.test(
+  'a body that waits for 100 is sent when the endpoint wants it, or says nothing; not when it answers',
+  async (t) => {
+    for (const way of ['100', 'silence', 'answer'] as const) {
+      const { connection } = await scene(t, (stream) => {
+        if (way === '100') stream.additionalHeaders({ ':status': 100 })
+        if (way === 'answer') stream.respond({ ':status': 417 }, { endStream: true })
+        else stream.on('data', () => stream.respond({}, { endStream: true }))
+      })
+      let read = false
+      const body = bodyOf(Buffer.from('abc'))
+      const exchange = exchangeOf('POST', '/', {
+        fields: ['expect', '100-continue'],
+        expectContinue: true,
+        body: {
+          length: 3,
+          read: (reader) => {
+            read = true
+            body.read(reader)
+          },
+          pause: () => body.pause(),
+          resume: () => body.resume(),
+          cancel: () => body.cancel(),
+        },
+      })
+      const answer = await connection.send(exchange)
+      await readBody(answer.body)
+      t.equal(read, way !== 'answer', way)
+      t.equal(answer.head.status, way === 'answer' ? 417 : 200)
+      await eventually('nothing is under way', () => connection.active === 0)
+    }
+  },
+)
