@@ -80,7 +80,11 @@ export function pairHeaders(raw: readonly string[]): (readonly [string, readonly
 /** Headers that the caller wants in the answer: `X-Echo-Set-Header: name:value, other:value`. */
 export function echoSetHeaders(headers: IncomingHttpHeaders): readonly (readonly [string, string])[] {
   const asked = headers['x-echo-set-header']
-  const text = Array.isArray(asked) ? asked.join(',') : (asked ?? '')
+  return readFields(Array.isArray(asked) ? asked.join(',') : (asked ?? ''))
+}
+
+/** `name:value, other:value`; what could not be sent as a header is left out. */
+export function readFields(text: string): readonly (readonly [string, string])[] {
   return text.split(',').flatMap((part) => {
     const at = part.indexOf(':')
     const name = part.slice(0, at).trim()

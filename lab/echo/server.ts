@@ -1,13 +1,13 @@
 // Opens the echo workload's listeners. One TCP port speaks HTTP/1.1 and h2c: the first bytes say which. Called by main.ts and,
 // with port 0, by tests.
-import { createServer as createHttpServer, type IncomingMessage } from 'node:http'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer as createHttp2Server, createSecureServer } from 'node:http2'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { WebSocketServer } from 'ws'
 import { selfSigned } from './certificate.ts'
 import type { EchoContext } from './context.ts'
-import { type Handler, httpHandler } from './http.ts'
+import { continueHandler, httpHandler } from './http.ts'
+import type { Handler } from './messages.ts'
+import { extendedConnect, type Upgrade, webSocketUpgrade } from './web-socket.ts'
 
 export interface EchoPorts {
   readonly http: readonly number[]
@@ -31,7 +31,7 @@ const firstBytesMs = 60_000
 /** Listens on `::` for both families, or on `0.0.0.0` where the namespace has no IPv6. */
 export async function startEcho(context: EchoContext, ports: EchoPorts = defaultEchoPorts): Promise<EchoServer> {
   const handler = httpHandler(context)
-  const upgrade = webSocketEcho()
+  const upgrade = webSocketUpgrade()
   const sockets = new Set<Socket>()
   const servers: Server[] = []
   const open = async (server: Server, port: number): Promise<number> => {
@@ -57,12 +57,16 @@ export async function startEcho(context: EchoContext, ports: EchoPorts = default
   }
 }
 
-type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+/** Extended CONNECT, for WebSockets over HTTP/2. */
+const settings = { enableConnectProtocol: true } as const
 
 function plainServer(handler: Handler, upgrade: Upgrade): Server {
   const http1 = createHttpServer({ keepAliveTimeout: 300_000, requestTimeout: 0 }, handler)
   http1.on('upgrade', upgrade)
-  const http2 = createHttp2Server(handler)
+  http1.on('checkContinue', continueHandler(handler))
+  const http2 = createHttp2Server({ settings }, handler)
+  http2.on('connect', extendedConnect)
+  http2.on('checkContinue', continueHandler(handler))
   return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     socket.on('error', () => socket.destroy())
     socket.setTimeout(firstBytesMs, () => socket.destroy())
@@ -70,6 +74,7 @@ function plainServer(handler: Handler, upgrade: Upgrade): Server {
       socket.setTimeout(0)
       socket.removeAllListeners('timeout')
       if (first.subarray(0, preface.length).equals(preface)) {
+        socket.allowHalfOpen = false // a caller that ends its half is gone, and so are its streams
         http2.emit('connection', socket) // reads what was put back by itself
         return
       }
@@ -98,8 +103,9 @@ function readFirst(socket: Socket, decided: (first: Buffer) => void): void {
 
 async function tlsServer(context: EchoContext, handler: Handler, upgrade: Upgrade): Promise<Server> {
   const names = [context.service, context.pod, 'localhost'].filter((name) => name !== '')
-  const server = createSecureServer({ ...(await selfSigned(names)), allowHTTP1: true }, handler)
+  const server = createSecureServer({ ...(await selfSigned(names)), allowHTTP1: true, settings }, handler)
   server.on('upgrade', upgrade)
+  server.on('connect', extendedConnect)
   server.on('tlsClientError', (_error, socket) => socket.destroy())
   return server
 }
@@ -109,16 +115,6 @@ function echoBytes(socket: Socket): void {
   socket.setNoDelay(true)
   socket.on('error', () => socket.destroy())
   socket.pipe(socket)
-}
-
-function webSocketEcho(): Upgrade {
-  const server = new WebSocketServer({ noServer: true, maxPayload: 16 * 1024 * 1024 })
-  return (request, socket, head) => {
-    server.handleUpgrade(request, socket, head, (webSocket) => {
-      webSocket.on('error', () => webSocket.terminate())
-      webSocket.on('message', (data, isBinary) => webSocket.send(data, { binary: isBinary }))
-    })
-  }
 }
 
 async function listen(server: Server, port: number): Promise<number> {

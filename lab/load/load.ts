@@ -1,7 +1,8 @@
-// A small HTTP client for the lab: steady requests over kept or fresh connections, counting every failure. Runs inside a
-// workload as `node lab/load/main.ts JSON`; the demo and the netns tests read its report.
+// A small HTTP client for the lab: steady requests over kept or fresh connections, counting every failure and who answered. Runs
+// inside a workload as `node lab/load/main.ts JSON`; the demo and the netns tests read its report.
 import { Agent, request } from 'node:http'
 import { sleep } from '../../core/base/deadline.ts'
+import { podOf } from '../calls/call.ts'
 
 export interface LoadPlan {
   readonly url: string
@@ -17,6 +18,14 @@ export interface LoadPlan {
   readonly headers?: Readonly<Record<string, string>>
   /** Sent with POST. */
   readonly body?: string
+  /** Statuses that are no failure; any of 200–299 if absent. */
+  readonly expected?: readonly number[]
+  /** Answers that took at least this long are counted as `slow`. */
+  readonly slowMs?: number
+  /** Each request names itself with a header `x-echo-uuid` of its own: this text and its number. */
+  readonly uuid?: string
+  /** As every HTTP client does: once more, where a kept connection ended before a byte of the answer. Counted as `stale`. */
+  readonly retryStale?: boolean
 }
 
 export interface LoadReport {
@@ -25,6 +34,12 @@ export interface LoadReport {
   readonly failed: number
   /** Failures by error code, or `status 503`. */
   readonly failures: Readonly<Record<string, number>>
+  /** Answers by status, expected or not. */
+  readonly statuses: Readonly<Record<string, number>>
+  /** Expected answers by the instance of the echo workload that gave them. */
+  readonly backends: Readonly<Record<string, number>>
+  readonly slow: number
+  readonly stale: number
   /** Connections that were opened. */
   readonly connections: number
   readonly durationMs: number
@@ -35,6 +50,10 @@ export interface LoadReport {
 }
 
 const keptTimes = 100_000
+
+interface Stale {
+  stale: boolean
+}
 
 /** Runs the plan to its end. Never rejects for a failed request: failures are what it counts. */
 export async function runLoad(plan: LoadPlan, signal?: AbortSignal): Promise<LoadReport> {
@@ -55,6 +74,10 @@ class Load {
   #failed = 0
   #connections = 0
   #first: string | undefined
+  #slow = 0
+  #stale = 0
+  readonly #statuses: Record<string, number> = {}
+  readonly #backends: Record<string, number> = {}
 
   constructor(plan: LoadPlan) {
     this.#plan = plan
@@ -66,10 +89,12 @@ class Load {
       this.#started++
       const begin = performance.now()
       try {
-        const body = await this.#one()
+        const body = await this.#tried(this.#started)
         this.#succeeded++
         this.#first ??= body
-        if (this.#times.length < keptTimes) this.#times.push(performance.now() - begin)
+        const ms = performance.now() - begin
+        if (ms >= (this.#plan.slowMs ?? Number.POSITIVE_INFINITY)) this.#slow++
+        if (this.#times.length < keptTimes) this.#times.push(ms)
       } catch (error: unknown) {
         this.#fail(error)
       }
@@ -90,35 +115,62 @@ class Load {
     this.#failed++
   }
 
-  #one(): Promise<string> {
+  async #tried(number: number): Promise<string> {
+    try {
+      return await this.#one(number)
+    } catch (error: unknown) {
+      if (this.#plan.retryStale !== true || !(error as Stale).stale) throw error
+      this.#stale++
+      return this.#one(number)
+    }
+  }
+
+  #one(number: number): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>()
     const { url, body, headers, timeoutMs = 10_000 } = this.#plan
     const outgoing = request(url, {
       method: body === undefined ? 'GET' : 'POST',
       agent: this.#agent,
       timeout: timeoutMs,
-      headers: { ...headers, ...(this.#plan.fresh === true ? { connection: 'close' } : {}) },
+      headers: {
+        ...headers,
+        ...(this.#plan.fresh === true ? { connection: 'close' } : {}),
+        ...(this.#plan.uuid === undefined ? {} : { 'x-echo-uuid': `${this.#plan.uuid}${number}` }),
+      },
     })
     outgoing.once('socket', (socket) => {
       if (socket.connecting) this.#connections++
     })
     outgoing.once('timeout', () => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)))
-    outgoing.once('error', reject)
+    let answering = false
+    outgoing.once('error', (error: NodeJS.ErrnoException & Partial<Stale>) => {
+      error.stale = outgoing.reusedSocket && !answering && ['ECONNRESET', 'EPIPE'].includes(error.code ?? '')
+      reject(error)
+    })
     outgoing.once('response', (response) => {
+      answering = true
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => {
-        // Only the first answer is kept; of a large download only its length matters.
-        if (this.#first === undefined && chunks.length < 64) chunks.push(chunk)
+        // Of a large download only its beginning matters.
+        if (chunks.length < 64) chunks.push(chunk)
       })
       response.once('error', reject)
       response.once('end', () => {
         const status = response.statusCode ?? 0
-        if (status >= 200 && status < 300) resolve(Buffer.concat(chunks).toString('utf8'))
-        else reject(new Error(`status ${status}`))
+        this.#statuses[status] = (this.#statuses[status] ?? 0) + 1
+        if (!this.#isExpected(status)) return reject(new Error(`status ${status}`))
+        const body = Buffer.concat(chunks).toString('utf8')
+        const pod = podOf({ body })
+        if (pod !== undefined) this.#backends[pod] = (this.#backends[pod] ?? 0) + 1
+        resolve(body)
       })
     })
     outgoing.end(body)
     return promise
+  }
+
+  #isExpected(status: number): boolean {
+    return this.#plan.expected?.includes(status) ?? (status >= 200 && status < 300)
   }
 
   report(): LoadReport {
@@ -130,6 +182,10 @@ class Load {
       succeeded: this.#succeeded,
       failed: this.#failed,
       failures: this.#failures,
+      statuses: this.#statuses,
+      backends: this.#backends,
+      slow: this.#slow,
+      stale: this.#stale,
       connections: this.#connections,
       durationMs: Math.round(performance.now() - this.#begin),
       medianMs: round(sorted[Math.floor(sorted.length / 2)]),

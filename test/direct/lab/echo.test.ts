@@ -150,9 +150,11 @@ async function grpc(path: string): Promise<{ status: string; body: Buffer }> {
     te: 'trailers',
   })
   let status = ''
-  stream.on('trailers', (trailers) => {
-    status = String(trailers['grpc-status'])
-  })
+  for (const event of ['response', 'trailers']) {
+    stream.on(event, (headers) => {
+      status = String(headers['grpc-status'] ?? status)
+    })
+  }
   stream.end(Buffer.alloc(5))
   const chunks: Buffer[] = []
   for await (const chunk of stream) chunks.push(chunk as Buffer)

@@ -139,6 +139,16 @@ t.test('a session whose endpoint is gone, not healthy or made up begins anew', a
   t.ok((await ask({ headers: { cookie: 'session=uid-a1 80' } })).headers.has('set-cookie'))
 })
 
+t.test('a session that no longer holds follows the weights', async (t) => {
+  const { ask, upstream, model, weigh } = withSession(cookie, [1, 0])
+  const set = (await ask()).headers.get('set-cookie')!
+  model.add({ ...upstream.last.target.workload, health: 'unhealthy' })
+  weigh(0, 1)
+  const from = upstream.tries.length
+  for (let count = 0; count < 10; count += 1) await ask({ headers: { cookie: set.split(';')[0]! } })
+  t.ok(upstream.names.slice(from).every((name) => name.startsWith('b')))
+})
+
 t.test('a retry leaves the endpoint of its session, and the session moves with it', async (t) => {
   const { ask, upstream, time } = withSession(cookie)
   const set = (await ask()).headers.get('set-cookie')!

@@ -1,0 +1,37 @@
+// Half an hour of requests through a waypoint of two replicas: a change of rules every second, endpoints that come and go, instances
+// that are killed, a restart of a replica each minute. No request is lost and memory is flat. `npm run soak -- waypoint [SECONDS]`.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { argument, type Outcome, soak } from '../helpers/soak.ts'
+import { WaypointLab } from '../helpers/waypoint-lab.ts'
+import { changeProblems, memoryProblems, underChange } from '../helpers/waypoint-runs.ts'
+
+const seconds = argument(0, 1_800)
+const plan = { seconds, restartEvery: 60, endpointEvery: 5, killEvery: 20, concurrency: 16 }
+/** The last minutes of memory are those of a process that was restarted; without restarts it must be flat. */
+const quietSeconds = Math.max(60, Math.round(seconds / 6))
+const mostGrowthKib = 8 * 1024
+
+async function run(): Promise<Outcome> {
+  const stateDir = mkdtempSync(join(tmpdir(), 'culvert-soak-'))
+  const lab = await WaypointLab.up('soakwaypoint', stateDir, 2)
+  try {
+    const changed = await underChange(lab, plan)
+    const quietPlan = { ...plan, seconds: quietSeconds, restartEvery: 0 }
+    const quiet = await underChange(lab, quietPlan)
+    return {
+      figures: { seconds, changed, quiet },
+      problems: [
+        ...changeProblems(changed, plan),
+        ...changeProblems(quiet, quietPlan),
+        ...memoryProblems(quiet, mostGrowthKib),
+      ],
+    }
+  } finally {
+    await lab.close()
+    rmSync(stateDir, { recursive: true, force: true })
+  }
+}
+
+await soak('waypoint', run)
