@@ -68,6 +68,8 @@ export class Wire {
   detach(): Duplex {
     const { stream } = this
     this.pause()
+    // also one that is read directly: what its next reader puts back must wait for it, and not flow to nobody
+    stream.pause()
     stream.off('close', this.#onClose)
     stream.off('end', this.#onEnd)
     stream.off('drain', this.#drained)

@@ -54,7 +54,7 @@ export function waypointTopology(): Topology {
       at('application', hosts.server, 'application'),
       at('application-behind', hosts.server, 'application-behind'),
     ],
-    waypoints: [{ name: waypointName, namespace, host: hosts.proxy }],
+    waypoints: [{ name: waypointName, namespace, host: hosts.proxy, replicas: 1 }],
   }
 }
 

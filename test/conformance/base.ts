@@ -46,11 +46,9 @@ metadata: {name: ${name}, namespace: ${meshNamespace}}
 spec: {selector: {${selector}}, ports: [${written}]}`
 }
 
-const namespaces = [meshNamespace, consumerNamespace].map(
-  (name) => `apiVersion: v1
+const namespace = (name: string, labels: string): string => `apiVersion: v1
 kind: Namespace
-metadata: {name: ${name}, labels: {culvert.dev/dataplane-mode: ambient}}`,
-)
+metadata: {name: ${name}, labels: {culvert.dev/dataplane-mode: ambient${labels}}}`
 
 /** Without the waypoint: what model.ts needs too. */
 export const services = [
@@ -63,17 +61,16 @@ export const services = [
   service('deaf', 'version: v3', '{name: http, port: 8080, targetPort: 8099}'),
 ].join('\n---\n')
 
-const waypointed = `apiVersion: gateway.networking.k8s.io/v1
+const gateway = `apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: ${waypoint}, namespace: ${meshNamespace}, labels: {istio.io/waypoint-for: all}}
 spec:
   gatewayClassName: culvert-waypoint
-  listeners: [{name: mesh, port: 15008, protocol: HBONE}]
----
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: ${meshNamespace}
-  labels: {culvert.dev/dataplane-mode: ambient, culvert.dev/use-waypoint: ${waypoint}}`
+  listeners: [{name: mesh, port: 15008, protocol: HBONE}]`
 
-export const manifests = [...namespaces.slice(1), waypointed, services].join('\n---\n')
+export const manifests = [
+  namespace(consumerNamespace, ''),
+  namespace(meshNamespace, `, culvert.dev/use-waypoint: ${waypoint}`),
+  gateway,
+  services,
+].join('\n---\n')

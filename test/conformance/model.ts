@@ -1,14 +1,14 @@
-// A case judged on the decision alone: its resources through control/compile/routes, its requests through core/decide/http. No
+// A case judged on the decision alone: its resources through control/compile, its requests through core/decide/http. No
 // sockets, no proxy; what only a proxy does (`onWire`) is judged by where the request would go.
 import { isDeepStrictEqual } from 'node:util'
-import { type CompiledRoutes, compileRoutes } from '../../control/compile/routes/tables.ts'
+import { type Compiled, compile } from '../../control/compile/compile.ts'
 import type { CompileSettings } from '../../control/compile/settings.ts'
 import { changeHeaders } from '../../core/decide/http/headers.ts'
 import type { RoutedRequest } from '../../core/decide/http/request.ts'
 import { compileRouting, type Forward, type RouteDecision, routeRequest } from '../../core/decide/http/route-request.ts'
 import { parseManifests } from '../../core/model/manifest.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
-import type { HeaderChanges } from '../../core/model/routes.ts'
+import type { HeaderChanges, RouteTable } from '../../core/model/routes.ts'
 import { instances, services } from './base.ts'
 import { type CaseRequest, type ConformanceCase, frontendOf, titleOf } from './case.ts'
 import { type Observed, problemsOf, shareProblems } from './compare.ts'
@@ -18,9 +18,10 @@ const draws = 1_000
 /** `title: problem`; empty where the case passes. */
 export function judgeByModel(test: ConformanceCase, settings: CompileSettings): readonly string[] {
   const objects = [...parse(services), ...parse(test.resources)].map(created)
-  const compiled = compileRoutes(objects, settings)
+  const compiled = compile(objects, settings)
+  const tables = compiled.resources.flatMap(({ kind, value }) => (kind === 'Routes' ? [value] : []))
   const requests = test.requests.flatMap((request) =>
-    requestProblems(request, compiled).map((problem) => `${titleOf(request)}: ${problem}`),
+    requestProblems(request, tables).map((problem) => `${titleOf(request)}: ${problem}`),
   )
   return [...statusProblems(test, objects, compiled), ...requests]
 }
@@ -40,12 +41,13 @@ function created(object: MeshObject): MeshObject {
 function statusProblems(
   { routes = [] }: ConformanceCase,
   objects: readonly MeshObject[],
-  { findings }: CompiledRoutes,
+  { conditions }: Compiled,
 ): readonly string[] {
   const written = objects.filter(({ kind }) => kind.endsWith('Route')).map(({ metadata }) => metadata.name)
   return written.flatMap((name) => {
     const expected = routes.find((route) => route.name === name)
-    const said = findings.filter(({ object }) => object.endsWith(`/${name}`)).map(({ finding }) => finding)
+    const ofRoute = [...conditions].filter(([key]) => key.endsWith(`/${name}`) && !key.startsWith('Service '))
+    const said = ofRoute.flatMap(([, list]) => list)
     const reasons = (type: string) =>
       said.filter((each) => each.type === type && each.status === 'False').map(({ reason }) => reason)
     const wanted = [[expected?.notAccepted ?? []].flat(), [expected?.unresolved ?? []].flat()]
@@ -57,11 +59,11 @@ function statusProblems(
   })
 }
 
-function requestProblems(request: CaseRequest, compiled: CompiledRoutes): readonly string[] {
+function requestProblems(request: CaseRequest, tables: readonly RouteTable[]): readonly string[] {
   const { expect, path = '/' } = request
   // to the address of a workload no service's routes apply
   if (request.to?.startsWith('pod ')) return []
-  const decide = deciderOf(request, compiled)
+  const decide = deciderOf(request, tables)
   if (expect.shares !== undefined) {
     const counts: Record<string, number> = {}
     for (let draw = 0; draw < draws; draw++) {
@@ -75,7 +77,7 @@ function requestProblems(request: CaseRequest, compiled: CompiledRoutes): readon
   return problemsOf(request, path, observedBy(request, decision))
 }
 
-function deciderOf(request: CaseRequest, { tables }: CompiledRoutes): (random: number) => RouteDecision {
+function deciderOf(request: CaseRequest, tables: readonly RouteTable[]): (random: number) => RouteDecision {
   const { name, namespace, port } = frontendOf(request)
   const service = `${namespace}/${name}.${namespace}.svc.cluster.local`
   const table = tables.find((each) => each.service === service && each.port === port)

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { type Answered, type Call, fieldOf } from '../../lab/calls/call.ts'
 import { echoService } from '../../lab/echo/grpc.ts'
-import { series, virtualService, WaypointLab } from '../helpers/waypoint-lab.ts'
+import { instances, series, virtualService, WaypointLab } from '../helpers/waypoint-lab.ts'
 
 t.setTimeout(180_000)
 
@@ -78,9 +78,7 @@ t.test('gRPC behind a waypoint', async (t) => {
     const given = await lab.call(call('Unary', { 'x-echo-delay': '5s', 'x-echo-uuid': uuid }, { timeoutMs: 300 }))
     t.match(given, { kind: 'failed', code: 'TIMEOUT' })
     const cancelled = async (): Promise<number> => {
-      const counts = await Promise.all(
-        (['orders-1', 'orders-2', 'orders-3', 'orders-4'] as const).map((each) => lab.counted(each, uuid)),
-      )
+      const counts = await Promise.all(instances.map((each) => lab.counted(each, uuid)))
       return counts.reduce((sum, count) => sum + count.cancelled, 0)
     }
     const end = performance.now() + 4_000

@@ -7,7 +7,7 @@ import { deadline } from '../../core/base/deadline.ts'
 import { fieldOf } from '../../lab/calls/call.ts'
 import { epochMs } from '../../lab/echo/counts.ts'
 import { socketInside } from '../../lab/probe.ts'
-import { series, WaypointLab } from '../helpers/waypoint-lab.ts'
+import { instances, series, WaypointLab } from '../helpers/waypoint-lab.ts'
 import { echoThroughWebSocket } from '../helpers/web-socket-run.ts'
 
 t.setTimeout(180_000)
@@ -50,7 +50,7 @@ t.test('streams behind a waypoint', async (t) => {
       const waiting = next(sequence)
       // only one instance has the stream open; the others have none to write to
       await Promise.all(
-        ['orders-1', 'orders-2', 'orders-3', 'orders-4'].map(async (name) => {
+        instances.map(async (name) => {
           const { netns } = lab.mesh.workload(`shop/${name}`)
           const order = socketInside(netns, { address: '127.0.0.1', port: 8080 })
           order.end(
@@ -132,12 +132,24 @@ t.test('streams behind a waypoint', async (t) => {
     t.notOk(JSON.stringify(poison).includes('poison'), 'what stands behind an answer is nobody’s')
   })
 
-  await t.test('a caller that goes away takes its request back', async (t) => {
-    const uuid = series()
-    t.match(await lab.call({ url: `http://orders/?delay=5s&uuid=${uuid}`, timeoutMs: 300 }), { code: 'TIMEOUT' })
-    const [instance] = Object.keys(await lab.arrived(uuid)) as ['orders-1']
-    const end = performance.now() + 4_000
-    while ((await lab.counted(instance, uuid)).cancelled === 0 && performance.now() < end);
-    t.equal((await lab.counted(instance, uuid)).cancelled, 1)
+  await t.test('a caller that resets, or leaves in the middle of its message, takes its request back', async (t) => {
+    const cancelled = async (uuid: string): Promise<number> => {
+      const counts = await Promise.all(instances.map((each) => lab.counted(each, uuid)))
+      return counts.reduce((sum, count) => sum + count.cancelled, 0)
+    }
+    const reset = async (head: string): Promise<void> => {
+      const uuid = series()
+      const socket = open()
+      socket.on('error', () => {})
+      socket.write(head.replace('SERIES', uuid))
+      const end = performance.now() + 4_000
+      while ((await lab.total(uuid)) === 0 && performance.now() < end);
+      socket.resetAndDestroy()
+      while ((await cancelled(uuid)) === 0 && performance.now() < end);
+      t.equal(await cancelled(uuid), 1, head.split(' HTTP')[0]!)
+    }
+    await reset('GET /?delay=5s&uuid=SERIES HTTP/1.1\r\nhost: orders\r\n\r\n')
+    await reset('POST /upload?uuid=SERIES HTTP/1.1\r\nhost: orders\r\ncontent-length: 100\r\n\r\nhalf')
+    await reset('GET /events?uuid=SERIES HTTP/1.1\r\nhost: orders\r\n\r\n')
   })
 })
