@@ -1,6 +1,6 @@
 // Where connections go that are not HTTP, and which are to be taken for it: by the rules of TCPRoute, TLSRoute and VirtualService, else
 // to the service that the client asked for. Owned by data-plane.ts.
-import { compileConnections, routeConnection, takesHttp } from '../core/decide/http/route-connection.ts'
+import { asksServerName, compileConnections, routeConnection, takesHttp } from '../core/decide/http/route-connection.ts'
 import type { RouteTable } from '../core/model/routes.ts'
 import { serviceKey } from '../core/model/snapshot.ts'
 import type { Endpoint } from './balance/endpoint-table.ts'
@@ -45,6 +45,12 @@ export class ConnectionRouting {
     return named ?? (table === undefined ? undefined : 'http')
   }
 
+  /** Whether rules look at the server name of TLS, which then is to be waited for. */
+  asksServerName(origin: Origin): boolean {
+    const table = this.#tableOf(origin)
+    return table !== undefined && asksServerName(table, origin.identity.namespace)
+  }
+
   /** Decides once, by the weights, then picks endpoints of the same destination. */
   picking(origin: Origin, serverName: string | undefined): Picking {
     const tried = new Set<Endpoint>()
@@ -62,7 +68,7 @@ export class ConnectionRouting {
       tried.add(picked)
       picked.began()
       current = picked
-      return servingFacts(picked.facts).shared
+      return servingFacts(picked.facts).upstream
     }
     return { pick, ended }
   }

@@ -14,11 +14,12 @@ import { workloadIdentity } from '../core/model/canonical.ts'
 import type { Snapshot } from '../core/model/snapshot.ts'
 import type { RefusedResource } from '../core/model/types.ts'
 import type { SocketAddress } from '../core/net/address.ts'
-import { ClientConnection } from './client-connection.ts'
+import { ClientConnection, type Serving } from './client-connection.ts'
 import type { Place } from './clusters/options.ts'
 import type { WaypointConfig } from './config.ts'
 import { ConnectionRouting } from './connection-routing.ts'
 import type { Origin } from './exchange.ts'
+import { HelloConnection } from './hello.ts'
 import { Http2ServerConnection } from './http2/server-connection.ts'
 import { originOf, type Self, servedAt } from './origin.ts'
 import { LocalBuckets } from './ratelimit/token-bucket.ts'
@@ -43,6 +44,14 @@ export interface DataPlaneOptions {
   readonly sockets: Sockets
   readonly accessLog: Logger
   readonly log: Logger
+}
+
+interface RawConnection {
+  readonly stream: Duplex
+  /** What was read of it. */
+  readonly first: Buffer
+  readonly origin: Origin
+  readonly serverName: string | undefined
 }
 
 const clock = (): number => performance.now()
@@ -237,23 +246,27 @@ export class DataPlane {
       silentMs: this.#options.config.detectTimeout,
       http1: { ...http, pathNormalization: 'BASE', onRefused: ({ code }) => refused(code), onClosed: closed },
       http2: (detached, first) => {
-        // Paused: what flows without a reader is lost, and the session begins to read a moment later.
-        if (first.length > 0) detached.pause().unshift(first)
-        return new Http2ServerConnection(detached, {
+        const options = {
           ...http,
           scheme: 'http',
           onRefused: refused,
-          onDefect: (error) => this.#options.log.error({ err: error }, 'a request failed in an unexpected way'),
+          onDefect: (error: Error) => this.#options.log.error({ err: error }, 'a request failed in an unexpected way'),
           onClosed: closed,
-        })
+        } as const
+        return new Http2ServerConnection(detached, options, first)
       },
-      tcp: (detached, first) => this.#carryTcp(detached, first, origin, closed),
+      tcp: (detached, first) => {
+        const pass = (onward: Duplex, bytes: Buffer, serverName?: string): Serving =>
+          this.#carryTcp({ stream: onward, first: bytes, origin, serverName }, closed)
+        if (!this.#routing.asksServerName(origin)) return pass(detached, first)
+        return new HelloConnection(detached, first, { pass, onClosed: closed })
+      },
       onClosed: closed,
     })
   }
 
-  #carryTcp(stream: Duplex, first: Buffer, origin: Origin, closed: () => void): TcpConnection {
-    const picking = this.#routing.picking(origin, undefined)
+  #carryTcp({ stream, first, origin, serverName }: RawConnection, closed: () => void): TcpConnection {
+    const picking = this.#routing.picking(origin, serverName)
     const startedAt = clock()
     return new TcpConnection(stream, first, {
       origin,
