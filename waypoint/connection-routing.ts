@@ -76,7 +76,10 @@ export class ConnectionRouting {
   #clusterOf(origin: Origin, serverName: string | undefined): Cluster {
     const { service, target, destination, address, identity, workload } = origin
     const { port } = destination
-    if (service === undefined) return this.#clusters.ofWorkload(target?.uid ?? '', port)
+    if (service === undefined) return this.#clusters.onceOfWorkload(target?.uid ?? '', port)
+    if (!service.ports.some((each) => each.port === port)) {
+      throw new Failure('no-endpoint', `${serviceKey(service)} has no port ${port}`)
+    }
     const table = this.#tableOf(origin)
     if (table === undefined) return this.#clusters.ofService(serviceKey(service), port)
     const decision = routeConnection(
