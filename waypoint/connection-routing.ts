@@ -45,7 +45,7 @@ export class ConnectionRouting {
     return named ?? (table === undefined ? undefined : 'http')
   }
 
-  /** Whether rules look at the server name of TLS, which then is to be waited for. */
+  /** Whether a connection that is no HTTP is routed by the server name of its TLS, so that somebody must wait for it. */
   asksServerName(origin: Origin): boolean {
     const table = this.#tableOf(origin)
     return table !== undefined && asksServerName(table, origin.identity.namespace)

@@ -19,11 +19,11 @@ import type { Place } from './clusters/options.ts'
 import type { WaypointConfig } from './config.ts'
 import { ConnectionRouting } from './connection-routing.ts'
 import type { Origin } from './exchange.ts'
-import { HelloConnection } from './hello.ts'
 import { Http2ServerConnection } from './http2/server-connection.ts'
 import { originOf, type Self, servedAt } from './origin.ts'
 import { LocalBuckets } from './ratelimit/token-bucket.ts'
 import { type LiveConnection, Serve } from './serve.ts'
+import { ServerNameReader } from './server-name.ts'
 import type { Sockets } from './sockets.ts'
 import { buildStack, type Stack } from './stack.ts'
 import { TcpConnection } from './tcp.ts'
@@ -44,14 +44,6 @@ export interface DataPlaneOptions {
   readonly sockets: Sockets
   readonly accessLog: Logger
   readonly log: Logger
-}
-
-interface RawConnection {
-  readonly stream: Duplex
-  /** What was read of it. */
-  readonly first: Buffer
-  readonly origin: Origin
-  readonly serverName: string | undefined
 }
 
 const clock = (): number => performance.now()
@@ -255,17 +247,27 @@ export class DataPlane {
         } as const
         return new Http2ServerConnection(detached, options, first)
       },
-      tcp: (detached, first) => {
-        const pass = (onward: Duplex, bytes: Buffer, serverName?: string): Serving =>
-          this.#carryTcp({ stream: onward, first: bytes, origin, serverName }, closed)
-        if (!this.#routing.asksServerName(origin)) return pass(detached, first)
-        return new HelloConnection(detached, first, { pass, onClosed: closed })
-      },
+      tcp: (detached, first) => this.#carryTcp(detached, first, origin, closed),
       onClosed: closed,
     })
   }
 
-  #carryTcp({ stream, first, origin, serverName }: RawConnection, closed: () => void): TcpConnection {
+  #carryTcp(stream: Duplex, first: Buffer, origin: Origin, closed: () => void): Serving {
+    if (!this.#routing.asksServerName(origin)) return this.#copyTcp(stream, first, origin, undefined, closed)
+    return new ServerNameReader(stream, first, {
+      silentMs: this.#options.config.detectTimeout,
+      serve: (detached, read, serverName) => this.#copyTcp(detached, read, origin, serverName, closed),
+      onClosed: closed,
+    })
+  }
+
+  #copyTcp(
+    stream: Duplex,
+    first: Buffer,
+    origin: Origin,
+    serverName: string | undefined,
+    closed: () => void,
+  ): TcpConnection {
     const picking = this.#routing.picking(origin, serverName)
     const startedAt = clock()
     return new TcpConnection(stream, first, {
