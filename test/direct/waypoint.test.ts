@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import t from 'tap'
 import type { MeshObject } from '../../core/model/resource.ts'
-import { api, until } from '../helpers/control-world.ts'
+import { api, directory, until } from '../helpers/control-world.ts'
 import { WaypointWorld } from '../helpers/waypoint-world.ts'
 
 const statusOf = (answer: string): string => answer.split('\r\n')[0] ?? ''
@@ -147,6 +147,37 @@ t.test('what is not HTTP passes as it is, and rules for connections see the serv
     async () => (await greet('b.example')) === 'orders-v2' && (await greet('a.example')) === 'orders-v1',
   )
   t.equal(await greet('c.example'), undefined, 'no rule holds: nobody hears of it')
+})
+
+t.test('two replicas count a mesh-wide limit together', async (t) => {
+  const world = await WaypointWorld.create(t)
+  await world.apply({
+    apiVersion: 'culvert.dev/v1alpha1',
+    kind: 'RateLimitPolicy',
+    metadata: { name: 'orders', namespace: 'shop' },
+    spec: {
+      targetRefs: [{ kind: 'Service', name: 'orders' }],
+      rules: [{ name: 'all', scope: 'Mesh', limit: { requests: 20, per: '1h' } }],
+    },
+  })
+  const folder = await directory(t)
+  const second = { instance: 'wp-2', address: '10.0.5.2', stateDir: folder }
+  const first = await world.waypoint(await world.token())
+  const other = await world.waypoint(await world.token('wp-2.shop'), second)
+  await Promise.all([first.ready, other.ready])
+  await until('both replicas', () => {
+    const found = world.host.snapshot.endpointsOf('shop/wp.shop.svc.cluster.local')
+    return found.filter(({ health }) => health === 'healthy').length === 2
+  })
+  const caller = await world.caller()
+  const to = `${await world.vip()}:80`
+  let passed = 0
+  for (let round = 0; round < 40; round++) {
+    for (const replica of ['10.0.5.1', '10.0.5.2']) {
+      if (statusOf(await caller.get(to, '/', replica)) === 'HTTP/1.1 200 OK') passed += 1
+    }
+  }
+  t.ok(passed >= 20 && passed <= 24, `${passed} of 80 passed`)
 })
 
 t.test('it is no open proxy: what it does not serve is refused, malformed targets are told apart', async (t) => {
