@@ -19,12 +19,12 @@ export interface Http2ServerOptions {
   readonly handler: Handler
   /** What the connection carries. */
   readonly scheme: 'http' | 'https'
-  readonly normalization?: PathNormalization
+  readonly pathNormalization: PathNormalization
   readonly limits?: Partial<Http2Limits>
   /** Monotonic milliseconds. */
   readonly clock?: () => number
-  /** A request was refused before the stack saw it: by `HttpError.code`, or `malformed`. */
-  readonly onRefused?: (code: string) => void
+  /** A request was refused before the stack saw it. */
+  readonly onRefused?: (error: HttpError) => void
   /** A layer threw something that is no failure of an upstream; the client got 500. */
   readonly onDefect?: (error: Error) => void
   /** Over, once; with an error where the client broke the protocol. */
@@ -55,7 +55,7 @@ export class Http2ServerConnection {
     this.#options = options
     this.#rules = {
       scheme: options.scheme,
-      normalization: options.normalization ?? 'BASE',
+      normalization: options.pathNormalization,
       maxFields: limits.maxFields,
       maxTargetBytes: limits.maxTargetBytes,
     }
@@ -124,7 +124,7 @@ export class Http2ServerConnection {
       if (tooLarge) throw new HttpError(431, 'head-too-large', 'the head is too large')
       const request = readRequest(fields, this.#rules)
       if (typeof request === 'string') {
-        this.#options.onRefused?.('malformed')
+        this.#options.onRefused?.(new HttpError(400, 'malformed', request))
         this.#session.break(stream, request)
         return
       }
@@ -134,7 +134,7 @@ export class Http2ServerConnection {
       startSoon(served)
     } catch (error: unknown) {
       if (!(error instanceof HttpError)) throw error
-      this.#options.onRefused?.(error.code)
+      this.#options.onRefused?.(error)
       this.#refuse(stream, error.status)
     }
   }

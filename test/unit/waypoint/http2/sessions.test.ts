@@ -14,6 +14,7 @@ import { answer, exchangeOf, origin, readBody } from '../../../helpers/http2-way
 import { eventually } from '../../../helpers/tunnel.ts'
 
 type Handler = ConstructorParameters<typeof Http2ServerConnection>[1]['handler']
+const plain = { scheme: 'http', pathNormalization: 'BASE' } as const
 const owner = { onAvailable: () => {}, onIdle: () => {}, onUnusable: () => {}, onClosed: () => {} }
 
 const echo: Handler = async (exchange) => {
@@ -44,7 +45,7 @@ t.test('any traffic over any windows comes back as it was sent, trailers too', a
       const [a, b] = duplexPair({ allowHalfOpen: false })
       const limits = { streamWindowBytes: window, sessionWindowBytes: window, maxFrameBytes: 16_384 + window }
       const errors: unknown[] = []
-      new Http2ServerConnection(a, { origin, handler: echo, scheme: 'http', limits, onClosed: (e) => errors.push(e) })
+      new Http2ServerConnection(a, { origin, handler: echo, ...plain, limits, onClosed: (e) => errors.push(e) })
       const client = openHttp2(b, owner, limits)
       const right = await Promise.all(
         plans.map(async ({ sizes, trailers, late }) => {
@@ -155,7 +156,7 @@ t.test('a mutilated conversation leaves nothing behind, and every request and an
             ended += 1
             return answer(200, [], 'done')
           }
-          new Http2ServerConnection(near, { origin, handler, scheme: 'http', onClosed: () => (closed += 1) })
+          new Http2ServerConnection(near, { origin, handler, ...plain, onClosed: () => (closed += 1) })
         } else {
           const connection = openHttp2(near, { ...owner, onClosed: () => (closed += 1) })
           for (let count = 0; count < 6; count += 1) {
