@@ -1,5 +1,4 @@
 // From samples to figures: medians over rounds, and ratios between subjects that ran next to each other. Pure; unit tested.
-import type { Measured } from './subjects.ts'
 
 export type Better = 'higher' | 'lower'
 
@@ -14,14 +13,14 @@ export interface Sample {
 /** A sample and the run that it is from. */
 export interface RoundSample extends Sample {
   readonly scenario: string
-  readonly subject: Measured
+  readonly subject: string
   readonly round: number
 }
 
 /** One entry of bench/results/latest.json. Ratios are value by value of the same rounds; null where the other was not measured. */
 export interface Result extends Sample {
   readonly scenario: string
-  readonly subject: Measured
+  readonly subject: string
   readonly rounds: number
   readonly ratioToDirect: number | null
   readonly ratioToHaproxy: number | null
@@ -42,11 +41,11 @@ export interface Series {
   readonly metric: string
   readonly unit: string
   readonly better: Better
-  readonly subjects: ReadonlyMap<Measured, ByRound>
+  readonly subjects: ReadonlyMap<string, ByRound>
 }
 
 export function seriesOf(samples: readonly RoundSample[]): readonly Series[] {
-  const found = new Map<string, { first: RoundSample; subjects: Map<Measured, Map<number, number>> }>()
+  const found = new Map<string, { first: RoundSample; subjects: Map<string, Map<number, number>> }>()
   for (const sample of samples) {
     const key = `${sample.scenario}\n${sample.metric}`
     const entry = found.get(key) ?? { first: sample, subjects: new Map() }
@@ -64,7 +63,7 @@ export function seriesOf(samples: readonly RoundSample[]): readonly Series[] {
  * How a subject compares to another one: the median of their ratios round by round. Neighbours in time share what else the
  * machine does, so this is steadier than a ratio of medians. Undefined where no round has both, or the other is nought.
  */
-export function ratio(series: Series, subject: Measured, other: Measured): number | undefined {
+export function ratio(series: Series, subject: string, other: string): number | undefined {
   const [mine, theirs] = [series.subjects.get(subject), series.subjects.get(other)]
   if (mine === undefined || theirs === undefined) return undefined
   const ratios = [...mine].flatMap(([round, value]) => {

@@ -3,16 +3,15 @@ import { abortable } from '../core/base/deadline.ts'
 import { MeshError } from '../core/base/errors.ts'
 import type { RoundSample } from './results.ts'
 import type { RunSettings, Scenario } from './scenarios/scenario.ts'
-import type { Measured } from './subjects.ts'
 
 /** What the runner needs of a target; `Target` is one. */
 interface Named {
-  readonly name: Measured
+  readonly name: string
 }
 
 export interface Failure {
   readonly scenario: string
-  readonly subject: Measured
+  readonly subject: string
   readonly round: number
   readonly reason: string
 }

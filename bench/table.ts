@@ -1,8 +1,7 @@
 // The results as text for a terminal: one line per metric, one column per subject, then Culvert's ratio to each of the others. Pure.
 import { median, ratio, type Series } from './results.ts'
-import type { Measured } from './subjects.ts'
 
-export function renderTable(all: readonly Series[], subjects: readonly Measured[], of: Measured): string {
+export function renderTable(all: readonly Series[], subjects: readonly string[], of: string): string {
   const others = subjects.includes(of) ? subjects.filter((subject) => subject !== of) : []
   const head = ['scenario', 'metric', 'unit', '', ...subjects, ...others.map((other) => `/${other}`)]
   const lines = all
@@ -18,7 +17,7 @@ export function renderTable(all: readonly Series[], subjects: readonly Measured[
   return align([head, ...lines], 4)
 }
 
-function cell(series: Series, subject: Measured): string {
+function cell(series: Series, subject: string): string {
   const rounds = series.subjects.get(subject)
   return rounds === undefined ? '-' : figure(median([...rounds.values()]))
 }

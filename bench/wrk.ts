@@ -9,6 +9,8 @@ export interface WrkPlan extends Destination {
   readonly seconds: number
   /** A new connection for each request. */
   readonly fresh?: boolean
+  /** `/` where absent. */
+  readonly path?: string
 }
 
 export interface WrkReport {
@@ -29,7 +31,7 @@ export function wrkCommand(plan: WrkPlan): readonly string[] {
     'wrk',
     ...['-t', '1', '-c', String(plan.connections), '-d', `${plan.seconds}s`, '--timeout', '10s', '-s', script],
     ...(plan.fresh === true ? ['-H', 'Connection: close'] : []),
-    `http://${plan.host}:${plan.port}/`,
+    `http://${plan.host}:${plan.port}${plan.path ?? '/'}`,
   ]
 }
 

@@ -188,6 +188,7 @@ async function assemble(
     allocate,
     resources,
     extra: routes,
+    storeTrouble: () => replica?.storeTrouble,
     notReady: () => (deltas.version > 0 ? undefined : 'the first state is not compiled yet'),
     version: build,
     log,

@@ -280,9 +280,11 @@ class WaypointRuntime implements Waypoint {
     await this.#opening
     const connected = this.#membership?.feed.state.kind === 'connected'
     if (this.#plane.tunnels.length > 0 && connected) {
-      this.#log.info({ withdrawTime }, 'withdrawing')
+      const others = this.#plane.hasOthers
+      this.#log.info({ withdrawTime, others }, 'withdrawing')
       this.#report()
-      await sleep(withdrawTime)
+      // Alone, it would only be longer away: daemons wait a moment for a waypoint that comes back.
+      if (others) await sleep(withdrawTime)
     }
     const deadlineMs = Number.isFinite(drainTimeout) ? drainTimeout : 'unlimited'
     this.#log.info({ deadlineMs, connections: this.#plane.connectionCount }, 'draining')

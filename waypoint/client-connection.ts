@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import { timer } from '../core/hbone/limits.ts'
 import { type ProtocolHint, protocolOf } from './detect.ts'
 import type { Keeper } from './http1/reader.ts'
-import { ServerConnection, type ServerOptions } from './http1/server-connection.ts'
+import { defaultServerTimeouts, ServerConnection, type ServerOptions } from './http1/server-connection.ts'
 import { Wire, type WireOwner } from './wire.ts'
 
 /** What serves a client, whatever is spoken. */
@@ -33,13 +33,16 @@ export interface ClientOptions {
 /** Long enough for a client that is a slow network away, short enough for a mail server's greeting. */
 export const defaultSilentMs = 750
 
+/** So long a drain waits for the first byte of a connection. */
+const firstRequestMs = 1_000
+
 const nothing = Buffer.alloc(0)
 
 export class ClientConnection implements WireOwner {
   readonly #options: ClientOptions
   readonly #wire: Wire
   #first = nothing
-  #silent: NodeJS.Timeout | undefined
+  #late: NodeJS.Timeout
   #serving: Serving | undefined
   #protocol: 'opening' | 'http1' | 'http2' | 'tcp' = 'opening'
   #draining = false
@@ -47,7 +50,8 @@ export class ClientConnection implements WireOwner {
   constructor(stream: Duplex, options: ClientOptions) {
     this.#options = options
     this.#wire = new Wire(stream, this)
-    this.#silent = timer(options.silentMs ?? defaultSilentMs, () => this.#decide(true))
+    const idleMs = options.http1.timeouts?.idleMs ?? defaultServerTimeouts.idleMs
+    this.#late = options.hint === undefined ? this.#decideLate() : timer(idleMs, () => this.#wire.finish(0))
     if (options.hint === 'tcp') this.#decide(true)
     else this.#wire.start()
   }
@@ -60,7 +64,11 @@ export class ClientConnection implements WireOwner {
   drain(): void {
     this.#draining = true
     if (this.#serving !== undefined) this.#serving.drain()
-    else if (this.#first.length === 0) this.#wire.finish(0)
+    else if (this.#first.length === 0) {
+      // It was opened a moment ago: its first request is on the way, and would find nobody.
+      clearTimeout(this.#late)
+      this.#late = timer(firstRequestMs, () => this.#wire.finish(0))
+    }
   }
 
   destroy(): void {
@@ -68,7 +76,15 @@ export class ClientConnection implements WireOwner {
     else this.#serving.destroy()
   }
 
+  #decideLate(): NodeJS.Timeout {
+    return timer(this.#options.silentMs ?? defaultSilentMs, () => this.#decide(true))
+  }
+
   onBytes(chunk: Buffer, _keeper: Keeper): void {
+    if (this.#first.length === 0) {
+      clearTimeout(this.#late)
+      this.#late = this.#decideLate()
+    }
     this.#first = Buffer.concat([this.#first, chunk])
     this.#decide(false)
   }
@@ -81,7 +97,7 @@ export class ClientConnection implements WireOwner {
   onDrained(): void {}
 
   onClosed(): void {
-    clearTimeout(this.#silent)
+    clearTimeout(this.#late)
     if (this.#serving === undefined) this.#options.onClosed?.()
   }
 
@@ -89,7 +105,7 @@ export class ClientConnection implements WireOwner {
     if (this.#serving !== undefined) return
     const protocol = protocolOf(this.#first, this.#options.hint, late)
     if (protocol === undefined) return
-    clearTimeout(this.#silent)
+    clearTimeout(this.#late)
     this.#protocol = protocol
     const first = this.#first
     this.#first = nothing

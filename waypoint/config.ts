@@ -92,7 +92,7 @@ export const waypointRows = {
   withdrawTime: row(
     durationMs,
     '1s',
-    'how long it goes on taking requests after it has told the control plane that it leaves, so that daemons turn to its other replicas first; 0 where its successor runs already',
+    'how long it goes on taking requests after it has told the control plane that it leaves, so that daemons turn to its other replicas first; without others it does not wait',
   ),
   drainTimeout: row(
     unlimitedOr(durationMs),

@@ -15,6 +15,7 @@ import type { Snapshot } from '../core/model/snapshot.ts'
 import type { RefusedResource } from '../core/model/types.ts'
 import type { SocketAddress } from '../core/net/address.ts'
 import { ClientConnection } from './client-connection.ts'
+import type { Place } from './clusters/options.ts'
 import type { WaypointConfig } from './config.ts'
 import { ConnectionRouting } from './connection-routing.ts'
 import type { Origin } from './exchange.ts'
@@ -112,6 +113,14 @@ export class DataPlane {
     return this.#serve.connections
   }
 
+  /** Whether another instance of this waypoint may take its place. */
+  get hasOthers(): boolean {
+    const { key, addresses } = this.#options.self()
+    return this.snapshot
+      .endpointsOf(key)
+      .some(({ health, addresses: theirs }) => health === 'healthy' && !theirs.some((one) => addresses.includes(one)))
+  }
+
   connections(): readonly object[] {
     return this.#serve.list()
   }
@@ -195,7 +204,7 @@ export class DataPlane {
   }
 
   #createStack(): Stack {
-    const { config, self, snapshot } = this.#options
+    const { self, snapshot } = this.#options
     const buckets = new LocalBuckets(mostBuckets)
     return buildStack({
       model: snapshot,
@@ -207,10 +216,17 @@ export class DataPlane {
       random: Math.random,
       requestId: randomUUID,
       token: () => randomBytes(16).toString('hex'),
-      place: { locality: config.locality, labels: {} },
+      place: () => this.#place(),
       waypoint: self().key,
       buckets: { local: buckets, mesh: buckets },
     })
+  }
+
+  /** As the configuration says, else as the mesh knows this workload. */
+  #place(): Place {
+    const { config } = this.#options
+    const own = this.snapshot.workloadByAddress(config.address[0]!)
+    return { locality: config.locality || (own?.locality ?? ''), labels: own?.labels ?? {} }
   }
 
   #carry(stream: Duplex, origin: Origin, closed: () => void): LiveConnection {
@@ -221,7 +237,8 @@ export class DataPlane {
       silentMs: this.#options.config.detectTimeout,
       http1: { ...http, pathNormalization: 'BASE', onRefused: ({ code }) => refused(code), onClosed: closed },
       http2: (detached, first) => {
-        if (first.length > 0) detached.unshift(first)
+        // Paused: what flows without a reader is lost, and the session begins to read a moment later.
+        if (first.length > 0) detached.pause().unshift(first)
         return new Http2ServerConnection(detached, {
           ...http,
           scheme: 'http',

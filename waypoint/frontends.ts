@@ -9,6 +9,9 @@ import { type Composer, Frontend, type FrontendBasis, type FrontendName } from '
 import { redirecting } from './layers/own-answers.ts'
 import type { RoutingModel } from './routing-model.ts'
 
+/** Ports of workloads that are asked for by their own address; clients may try as many as they like. */
+const mostOfWorkloads = 4_096
+
 const noLimits: readonly RateLimit[] = []
 
 export class Frontends {
@@ -17,6 +20,8 @@ export class Frontends {
   readonly #compose: Composer
   readonly #waypoint: string | undefined
   readonly #byName = new Map<string, Frontend>()
+  /** Names in `#byName`, the one made first at the front. */
+  readonly #ofWorkloads = new Set<string>()
   /** All requests of a connection have one origin. */
   readonly #byOrigin = new WeakMap<Origin, Frontend>()
 
@@ -31,7 +36,7 @@ export class Frontends {
     return this.#byName.size
   }
 
-  /** Undefined where the address belongs to nobody. */
+  /** Undefined where the address belongs to nobody, or the service does not have the port. */
   of(origin: Origin): Frontend | undefined {
     const known = this.#byOrigin.get(origin)
     if (known !== undefined && !known.closed) return known
@@ -41,7 +46,12 @@ export class Frontends {
   }
 
   #find({ service, target, destination: { port } }: Origin): Frontend | undefined {
-    if (service !== undefined) return this.#named({ service: serviceKey(service), workload: undefined, port })
+    if (service !== undefined) {
+      const key = serviceKey(service)
+      const known = this.#model.serviceByKey(key) ?? service
+      const hasPort = known.ports.some((each) => each.port === port)
+      return hasPort ? this.#named({ service: key, workload: undefined, port }) : undefined
+    }
     return target === undefined ? undefined : this.#named({ service: undefined, workload: target.uid, port })
   }
 
@@ -51,8 +61,24 @@ export class Frontends {
     if (frontend === undefined) {
       frontend = new Frontend(name, this.#basis(name), this.#compose, redirecting)
       this.#byName.set(key, frontend)
+      if (name.workload !== undefined) this.#boundWorkloads(key)
     }
     return frontend
+  }
+
+  #boundWorkloads(key: string): void {
+    this.#ofWorkloads.add(key)
+    if (this.#ofWorkloads.size <= mostOfWorkloads) return
+    const [oldest] = this.#ofWorkloads
+    const frontend = this.#byName.get(oldest!)
+    this.#remove(oldest!, frontend)
+    if (frontend?.name.workload !== undefined) this.#clusters.dropWorkload(frontend.name.workload, frontend.name.port)
+  }
+
+  #remove(key: string, frontend: Frontend | undefined): void {
+    if (frontend !== undefined) frontend.closed = true
+    this.#byName.delete(key)
+    this.#ofWorkloads.delete(key)
   }
 
   #basis({ service, port }: FrontendName): FrontendBasis {
@@ -69,9 +95,7 @@ export class Frontends {
         service !== undefined
           ? this.#model.serviceByKey(service) !== undefined
           : this.#model.workloadByUid(workload ?? '') !== undefined
-      if (exists) continue
-      frontend.closed = true
-      this.#byName.delete(key)
+      if (!exists) this.#remove(key, frontend)
     }
     const used = new Set<Cluster>()
     for (const { clusters } of this.#byName.values()) for (const cluster of clusters) used.add(cluster)

@@ -35,7 +35,7 @@ import type { RoutingModel } from './routing-model.ts'
 
 export interface Stack {
   readonly handle: Handler
-  /** The destinations, for connections that are not HTTP. */
+  /** Shared with who carries connections that are not HTTP. */
   readonly clusters: Clusters
   /** To be called after each change of the model; requests under way end as they began. */
   update(): void

@@ -27,6 +27,7 @@ export interface HandlerDeps {
   readonly routes: Readonly<Record<string, Handler>>
   /** Why the control plane is not ready; undefined when it is. */
   readonly notReady: () => string | undefined
+  readonly storeTrouble?: (() => string | undefined) | undefined
   readonly version: string
   readonly log: Logger
   readonly closing: AbortSignal
@@ -42,7 +43,7 @@ export class ApiHandler {
   constructor(deps: HandlerDeps) {
     this.#deps = deps
     this.#openApi = new OpenApiDocuments(deps.version)
-    this.#health = healthChecks(deps.notReady, deps.closing)
+    this.#health = healthChecks(deps)
   }
 
   /** Answers one request; never rejects. */

@@ -13,12 +13,21 @@ export interface HealthChecks {
   readonly ready: readonly HealthCheck[]
 }
 
-/** The checks of the API server. `notReady` says why the control plane is not ready. */
-export function healthChecks(notReady: () => string | undefined, closing: AbortSignal): HealthChecks {
+export interface HealthFacts {
+  /** Why the control plane is not ready. */
+  readonly notReady: () => string | undefined
+  /** Why nothing can be written or read. */
+  readonly storeTrouble?: (() => string | undefined) | undefined
+  readonly closing: AbortSignal
+}
+
+/** The checks of the API server. */
+export function healthChecks({ notReady, storeTrouble, closing }: HealthFacts): HealthChecks {
   const ping = { name: 'ping', problem: () => undefined }
   const state = { name: 'first-state', problem: notReady }
   const shutdown = { name: 'shutdown', problem: () => (closing.aborted ? 'the server is shutting down' : undefined) }
-  return { live: [ping], ready: [ping, state, shutdown] }
+  const store = { name: 'store', problem: () => storeTrouble?.() }
+  return { live: [ping], ready: [ping, store, state, shutdown] }
 }
 
 /** The answer of a health path; undefined for any other. */

@@ -24,6 +24,8 @@ export interface ApiOptions {
   /** Routes besides the resources, by `METHOD /path`, `/path` or `/path/`. */
   readonly extra: Readonly<Record<string, Handler>>
   readonly notReady?: () => string | undefined
+  /** Why nothing can be written or read; a check of its own in /readyz. */
+  readonly storeTrouble?: () => string | undefined
   readonly version?: string
   readonly log: Logger
   readonly now?: () => number
@@ -56,6 +58,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
     authenticate: options.authenticate,
     routes: options.extra,
     notReady: options.notReady ?? (() => undefined),
+    storeTrouble: options.storeTrouble,
     version: options.version ?? '0.0.0',
     log,
     closing: closing.signal,

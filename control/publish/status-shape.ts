@@ -152,7 +152,9 @@ function routeStatus(object: MeshObject, wanted: readonly Condition[], now: stri
     const earlier = current.find(
       (parent) => parent.controllerName === controllerName && isDeepStrictEqual(parent.parentRef, parentRef),
     )
-    return [{ parentRef, controllerName, conditions: merged(earlier?.conditions ?? [], conditions, now) }]
+    return [
+      { parentRef, controllerName, conditions: merged(earlier?.conditions ?? [], fitting(object, conditions), now) },
+    ]
   })
   const parents = [...foreign, ...own]
   return isDeepStrictEqual(parents, current) ? undefined : { ...object.status, parents }

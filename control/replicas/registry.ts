@@ -56,6 +56,8 @@ export class Registry {
   readonly #remote = new Map<string, HostSession>()
   #published = new Map<string, SessionStatus>()
   #beat = 0
+  /** When the store last took a beat. */
+  #writtenAt = Number.NEGATIVE_INFINITY
   #running: readonly Promise<void>[] = []
 
   constructor(options: RegistryOptions) {
@@ -88,6 +90,11 @@ export class Registry {
     const remote = this.#remote.get(host)
     if (remote === undefined || remote.replica === this.#options.id) return undefined
     return this.replicas.some(({ id }) => id === remote.replica) ? remote : undefined
+  }
+
+  /** What is wrong with the store, as far as this replica's own beats tell. */
+  get trouble(): string | undefined {
+    return this.#isAlive(this.#writtenAt) ? undefined : 'the store has not taken a write for some seconds'
   }
 
   /** Called when another replica's hosts have changed. */
@@ -133,7 +140,10 @@ export class Registry {
     this.#beat += 1
     const record: ReplicaRecord = { id, feed, api, build, beat: this.#beat }
     this.#replicas.set(id, { record, seenAt: this.#clock() })
-    if (this.#beat % 2 === 1) await records.put(replicaBucket, id, record)
+    if (this.#beat % 2 === 1) {
+      await records.put(replicaBucket, id, record)
+      this.#writtenAt = this.#clock()
+    }
     await this.#publishSessions()
   }
 

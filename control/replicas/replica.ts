@@ -60,6 +60,11 @@ export class Replica {
     return replicas.map(({ id, feed, api, build }) => ({ id, feed, api, build, leads: id === leader }))
   }
 
+  /** What is wrong with a store that others use too; one of its own answers each request for itself. */
+  get storeTrouble(): string | undefined {
+    return this.#registry?.trouble
+  }
+
   /** A connected host's session, on whichever replica. */
   session(host: string): SessionStatus | undefined {
     return this.#connected(host)?.status

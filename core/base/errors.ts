@@ -76,7 +76,12 @@ export const errorCodes = {
   TUNNEL_TIMEOUT: { status: 503, flag: 'CONNECT', retryable: true, text: 'a tunnel step passed its deadline' },
   // connections
   CONNECT_FAILED: { status: 503, flag: 'CONNECT', retryable: true, text: 'the destination could not be reached' },
-  NO_ENDPOINT: { status: 503, flag: 'CONNECT', retryable: true, text: 'the service has no healthy endpoint' },
+  NO_ENDPOINT: {
+    status: 503,
+    flag: 'CONNECT',
+    retryable: true,
+    text: 'the service, or the waypoint before it, has no healthy endpoint',
+  },
   UNKNOWN_PORT: {
     status: 503,
     flag: 'CONNECT',
@@ -93,7 +98,7 @@ export const errorCodes = {
     status: 401,
     flag: 'DENY',
     retryable: false,
-    text: 'an authorization policy or STRICT mTLS denies this connection',
+    text: 'an authorization policy or STRICT mTLS denies this connection, or it went around a waypoint',
   },
   LIMIT_REACHED: { status: 503, flag: 'CONNECT', retryable: true, text: 'a configured limit is reached' },
   DRAINING: { status: 503, flag: 'CONNECT', retryable: true, text: 'this process is shutting down' },

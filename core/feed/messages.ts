@@ -29,7 +29,10 @@ export type AgentMessage =
       readonly build: string
       /** The state that the agent holds; absent on a first start. `digest`: digestOf its digests, so that equal states are known as such. */
       readonly resume?: { readonly epoch: string; readonly version: number; readonly digest?: string }
-      /** What the agent understands beyond the first version of the feed: a message that it does not know ends its connection. */
+      /**
+       * What the agent understands beyond the first version of the feed: a message that it does not know ends its connection. With
+       * `waypoint` (views.ts) it is a waypoint, and gets more kinds of resources.
+       */
       readonly features?: readonly string[]
     }
   /** Answer to `resync`: digest of every resource held, keyed `Kind/key`, so that only differences are sent. */

@@ -44,6 +44,10 @@ const owners = new WeakMap<ArrayBufferLike, Slab>()
 export function attachSlab(): Slab | undefined {
   if (attached >= maxAttached) return undefined
   attached += 1
+  return unattached()
+}
+
+function unattached(): Slab {
   const used = waiting.pop()
   if (used !== undefined) return used.take()
   const slab = new Slab()
@@ -83,6 +87,17 @@ export function keepSlice(slice: Buffer): Buffer {
 /** One more will `release` the chunk: its bytes stay until all of them have. */
 export function retain(chunk: Buffer): void {
   if (chunk.length >= keptBytes) owners.get(chunk.buffer)?.retain()
+}
+
+/**
+ * A copy in a buffer of the pool, to be released, of bytes that cannot stay where they are. Undefined for what would leave most of such a
+ * buffer empty.
+ */
+export function copyToSlab(bytes: Buffer): Buffer | undefined {
+  if (bytes.length < slabBytes / 2 || bytes.length > slabBytes) return undefined
+  const slab = unattached()
+  slab.buffer.set(bytes)
+  return slab.buffer.subarray(0, bytes.length)
 }
 
 /** For tests: overwrites buffers as soon as they are released, so that whoever still reads one is found out. */

@@ -2,7 +2,7 @@
 // accepted nor for TLS over another socket; the switch is there all the same. Where it is not, 'data' serves. Called by the byte
 // pump and by the sessions of tunnels.
 import type { Duplex } from 'node:stream'
-import { attachSlab, detachSlab, keptBytes, type Slab } from './read-buffers.ts'
+import { attachSlab, copyToSlab, detachSlab, keptBytes, type Slab } from './read-buffers.ts'
 
 /** From so much in one read a socket is taken to carry bulk: it gets a buffer of its own, of which parts may be kept. */
 const bulkBytes = 8 * 1_024
@@ -121,6 +121,8 @@ export class SocketInput {
       this.#slab?.retain()
       return slice
     }
+    const pooled = copyToSlab(slice)
+    if (pooled !== undefined) return pooled
     const copy = Buffer.allocUnsafe(length)
     copy.set(slice)
     return copy

@@ -140,6 +140,15 @@ t.test('health is told whole, check by check and in words', async (t) => {
   t.match((await call('GET', '/version', { token: '' })).body, { major: '1', minor: '32' })
 })
 
+t.test('a store that takes nothing makes the API server unready, and no less alive', async (t) => {
+  let trouble: string | undefined = 'the store has not taken a write for some seconds'
+  const { call } = await apiWorld(t, { storeTrouble: () => trouble })
+  t.match(await call('GET', '/readyz'), { status: 503, text: /\[-\]store failed: the store has not taken/ })
+  t.match(await call('GET', '/livez'), { status: 200, text: 'ok' })
+  trouble = undefined
+  t.match(await call('GET', '/readyz'), { status: 200, text: 'ok' })
+})
+
 t.test('a caller asks who it is and what it may do', async (t) => {
   const { call } = await apiWorld(t)
   const review = '/apis/authentication.k8s.io/v1/selfsubjectreviews'

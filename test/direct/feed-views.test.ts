@@ -95,6 +95,64 @@ t.test('a subscriber that becomes a waypoint, or stops to be one, is compared an
   t.equal((await same([], waypoint)).epoch, epoch)
 })
 
+t.test('routes reach waypoints only, and are programmed once those have them, whatever agents do', async (t) => {
+  const { stateDir, control } = await world(t)
+  const metadata = { name: 'orders', namespace: 'shop', labels: { 'istio.io/use-waypoint': 'wp' } }
+  const services = '/api/v1/namespaces/shop/services'
+  const ports = [{ name: 'http', port: 80 }]
+  await api(stateDir, 'POST', services, { apiVersion: 'v1', kind: 'Service', metadata, spec: { ports } })
+  await api(stateDir, 'POST', gateways, wp)
+  const agent = await new Host(control, await joined(control, stateDir, 'h1', 'shop/*')).connect(t)
+  await agent.report({
+    ...itself,
+    uid: 'h1/shop/a/1',
+    name: 'a',
+    serviceAccount: 'a',
+    addresses: ['10.0.0.1'],
+    labels: {},
+  })
+  const features = [waypointFeature]
+  const waypoint = await new Host(
+    control,
+    await joined(control, stateDir, 'wp-1', 'shop/wp'),
+    undefined,
+    features,
+  ).connect(t)
+  await waypoint.report(itself)
+  await until('both have all that', () =>
+    [agent, waypoint].every(({ snapshot }) => snapshot.endpointsOf(key).length > 0),
+  )
+  agent.acknowledges = false
+  waypoint.acknowledges = false
+  const routes = '/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes'
+  const route = {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: 'r', namespace: 'shop' },
+    spec: {
+      parentRefs: [{ group: '', kind: 'Service', name: 'orders', port: 80 }],
+      rules: [{ backendRefs: [{ name: 'orders', port: 80 }] }],
+    },
+  }
+  t.equal((await api(stateDir, 'POST', routes, route)).status, 201)
+  const orders = 'shop/orders.shop.svc.cluster.local'
+  const table = await until('the waypoint has it', () => waypoint.snapshot.routesOf(orders, 80))
+  t.match(table.everyone?.routes, [{ origin: { name: 'r' } }])
+  const { version } = waypoint.snapshot
+  await until('the agent has the version', () => agent.snapshot.version >= version)
+  t.equal(agent.snapshot.routesOf(orders, 80), undefined)
+  t.strictSame(agent.deltas.at(-1)?.upserts, [])
+  const programmed = async () => {
+    const { body } = await api(stateDir, 'GET', `${routes}/r`)
+    const status = body['status'] as { parents?: readonly { conditions: readonly Condition[] }[] } | undefined
+    return status?.parents?.[0]?.conditions.find(({ type }) => type === 'Programmed')
+  }
+  await until('it is waited for', async () => (await programmed())?.reason === 'Pending')
+  t.match(await programmed(), { message: /^wp-1 has not/ })
+  waypoint.client.acknowledge(waypoint.snapshot.epoch, version, [])
+  await until('it is in force', async () => (await programmed())?.status === 'True')
+})
+
 t.test('the class of waypoints is there from the beginning, and accepted', async (t) => {
   const { stateDir } = await world(t)
   const path = '/apis/gateway.networking.k8s.io/v1/gatewayclasses/culvert-waypoint'

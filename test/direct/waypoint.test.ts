@@ -1,6 +1,7 @@
 // A real waypoint in this process between callers and endpoints: how it joins, whom it serves, how it comes back.
 import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { connect as connectHttp2 } from 'node:http2'
 import { join } from 'node:path'
 import t from 'tap'
 import type { MeshObject } from '../../core/model/resource.ts'
@@ -77,6 +78,28 @@ t.test('routes of the control plane hold, and a change holds without a new conne
   await world.patch(split, { spec: { http: [{ route: [{ destination: { host: 'orders', subset: 'v2' } }] }] } })
   await until('the new route', async () => bodyOf(await caller.get(to, '/old')) === 'orders-v2')
 })
+
+t.test(
+  'a client of HTTP/2 with prior knowledge is served, and the endpoint is spoken to as the client speaks',
+  async (t) => {
+    const world = await WaypointWorld.create(t)
+    await (await world.waypoint(await world.token())).ready
+    const caller = await world.caller()
+    const stream = await caller.connect(`${await world.vip()}:80`)
+    const session = connectHttp2('http://orders', { createConnection: () => stream as never })
+    t.teardown(() => session.destroy())
+    const get = async (path: string): Promise<string> => {
+      const request = session.request({ ':path': path })
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk as Buffer)
+      return Buffer.concat(chunks).toString()
+    }
+    const answers = await Promise.all(['/1', '/2', '/3'].map(get))
+    t.match(answers, [/orders-v/, /orders-v/, /orders-v/])
+    t.same(world.seen.map(({ path }) => path).toSorted(), ['/1', '/2', '/3'])
+    t.same(new Set(world.seen.map(({ version, host }) => `${version} ${host}`)), new Set(['2.0 orders:80']))
+  },
+)
 
 t.test('it is no open proxy: what it does not serve is refused, malformed targets are told apart', async (t) => {
   const world = await WaypointWorld.create(t)

@@ -102,12 +102,13 @@ export async function apiWorld(
   options: {
     routes?: Readonly<Record<string, Handler>>
     notReady?: () => string | undefined
+    storeTrouble?: () => string | undefined
     historyLimit?: number
     /** Of somebody else, who closes it: several worlds are several replicas. */
     store?: Store
   } = {},
 ): Promise<ApiWorld> {
-  const { historyLimit = 1000, routes = {}, notReady } = options
+  const { historyLimit = 1000, routes = {}, notReady, storeTrouble } = options
   const store = options.store ?? (await openSqliteStore(join(t.testdir(), 'store.db'), { historyLimit }))
   const { key, cert, ca } = await certificate()
   const api = await startApi({
@@ -118,6 +119,7 @@ export async function apiWorld(
     allocate,
     extra: routes,
     ...(notReady === undefined ? {} : { notReady }),
+    ...(storeTrouble === undefined ? {} : { storeTrouble }),
     log: nullLogger(),
   })
   const collector = new GarbageCollector({ store, resources: api.resources, log: nullLogger() })

@@ -25,7 +25,7 @@ export const testOrigin: Origin = {
 
 export async function until(condition: () => boolean, what: string): Promise<void> {
   for (let turn = 0; !condition(); turn += 1) {
-    if (turn > 4_000) throw new Error(`it did not come to pass: ${what}`)
+    if (turn > 1_000) throw new Error(`it did not come to pass: ${what}`)
     await sleep(5)
   }
 }

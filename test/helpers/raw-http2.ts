@@ -52,11 +52,17 @@ export class RawPeer implements FrameHandler {
   readonly #decoder = new HpackDecoder({ maxListBytes: 1e6, maxFields: 1_000 })
   #current = 0
 
-  constructor(socket: Duplex) {
+  /** `skipped` bytes in front are no frames. */
+  constructor(socket: Duplex, skipped = 0) {
     this.socket = socket
+    let skip = skipped
     const reader = new FrameReader(this, { maxFrameBytes: 2 ** 24, maxBlockBytes: 1e6 })
     socket.on('error', () => {})
-    socket.on('data', (chunk: Buffer) => reader.push(chunk))
+    socket.on('data', (chunk: Buffer) => {
+      const from = Math.min(skip, chunk.length)
+      skip -= from
+      reader.push(chunk.subarray(from))
+    })
     socket.on('close', () => {
       this.closed = true
     })
@@ -67,6 +73,13 @@ export class RawPeer implements FrameHandler {
     const peer = new RawPeer(socket)
     peer.send(preface, frame(type.settings, 0, 0, settings))
     await eventually('SETTINGS of the server', () => peer.gotSettings)
+    return peer
+  }
+
+  /** A server after its SETTINGS. */
+  static server(socket: Duplex, settings: Buffer | string = ''): RawPeer {
+    const peer = new RawPeer(socket, preface.length)
+    peer.send(frame(type.settings, 0, 0, settings))
     return peer
   }
 

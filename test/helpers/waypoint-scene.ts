@@ -345,7 +345,7 @@ export function scene(options: Partial<StackOptions> & { readonly seed?: number 
     random: seeded(options.seed ?? 1),
     requestId: () => `id-${++ids}`,
     token: () => `token${++ids}`,
-    place: { locality: '', labels: {} },
+    place: () => ({ locality: '', labels: {} }),
     buckets: { local, mesh: local },
     telemetry: {
       exchangeEnded: (report) => {

@@ -1,13 +1,14 @@
 // A control plane, a real waypoint, endpoints behind tunnel servers and callers with certificates, all in this process and on loopback;
 // the daemons are left out. Both ends see mesh addresses.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createHttp2Server, type Http2ServerRequest } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Control } from '../../control/app.ts'
 import { parseConfig } from '../../core/base/config.ts'
 import { nullLogger } from '../../core/base/log.ts'
 import { TunnelPool } from '../../core/hbone/pool.ts'
 import { TunnelServer } from '../../core/hbone/server.ts'
-import type { TunnelHeaders } from '../../core/hbone/types.ts'
+import type { IncomingConnect, TunnelHeaders } from '../../core/hbone/types.ts'
 import { checkIssued } from '../../core/identity/certificate.ts'
 import { createCsr, createKeyPair } from '../../core/identity/csr.ts'
 import { createCredentials, type TlsCredentials } from '../../core/identity/tls.ts'
@@ -33,6 +34,7 @@ export interface Seen {
   readonly method: string
   readonly path: string
   readonly host: string
+  readonly version: string
 }
 
 type Answer = (request: IncomingMessage, response: ServerResponse, endpoint: string) => void
@@ -129,33 +131,37 @@ export class WaypointWorld {
     }
   }
 
-  /** An endpoint as its daemon shows it: a tunnel server that carries each stream to HTTP. */
+  /** An endpoint as its daemon shows it: a tunnel server that carries each stream to HTTP/1.1 or HTTP/2, as the first bytes say. */
   async serve(name: string, address: string): Promise<void> {
     const credentials = await this.credentials('orders')
-    const facts = new WeakMap<Duplex, Pick<Seen, 'authority' | 'headers' | 'peer'>>()
-    const http: Server = createServer((request, response) => {
-      const { method = '', url = '', headers } = request
-      const fact = facts.get(request.socket)!
-      this.seen.push({ endpoint: name, ...fact, method, path: url, host: headers.host ?? '' })
-      this.answer(request, response, name)
-    })
     const tunnels = new TunnelServer({
       contexts: () => credentials,
       trustDomain: () => 'cluster.local',
-      onConnect: (connect) => {
-        const { authority, headers, peer } = connect
-        const { trustDomain, namespace, serviceAccount } = peer.identity
-        const stream = connect.accept()
-        const uri = `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`
-        facts.set(stream, { authority, headers, peer: uri })
-        http.emit('connection', stream)
-      },
+      onConnect: (connect) => this.#connected(connect, name),
       log: nullLogger(),
     })
     await this.loopback.serve({ address, port: 15008 }, (socket) => tunnels.accept(socket))
-    this.#test.teardown(async () => {
-      tunnels.close()
-      http.closeAllConnections()
+    this.#test.teardown(async () => tunnels.close())
+  }
+
+  #connected(connect: IncomingConnect, endpoint: string): void {
+    const { authority, headers, peer } = connect
+    const { trustDomain, namespace, serviceAccount } = peer.identity
+    const facts = { endpoint, authority, headers, peer: `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}` }
+    const answer = (request: IncomingMessage | Http2ServerRequest, response: ServerResponse): void => {
+      const { method = '', url = '', httpVersion } = request
+      const host = request.headers.host ?? String(request.headers[':authority'])
+      this.seen.push({ ...facts, method, path: url, host, version: httpVersion })
+      this.answer(request as IncomingMessage, response, endpoint)
+    }
+    const stream = connect.accept()
+    stream.once('readable', () => {
+      const first = stream.read() as Buffer | null
+      if (first === null) return
+      stream.unshift(first)
+      const isHttp2 = first.toString('latin1').startsWith('PRI')
+      const server = isHttp2 ? createHttp2Server(answer as never) : createServer(answer)
+      server.emit('connection', stream)
     })
   }
 

@@ -36,13 +36,13 @@ t.test('every code of the table is used somewhere, or it would document nothing'
 })
 
 t.test('docs/METRICS.md lists exactly the metrics of the sources', (t) => {
-  const sources = globSync('{daemon,agent,core}/**/*.ts', { cwd: repository }).map(read).join('\n')
+  const sources = globSync('{daemon,agent,waypoint,core}/**/*.ts', { cwd: repository }).map(read).join('\n')
   const named = Array.from(sources.matchAll(/'((?:istio|culvert)_[a-z_]+)'/g), (match) => match[1]!)
   const listed = Array.from(
-    read('docs/METRICS.md').matchAll(/^\| `([a-z_]+)` +\| (?:counter|gauge) +\|/gm),
+    read('docs/METRICS.md').matchAll(/^\| `([a-z_]+)` +\| (?:counter|gauge|histogram) +\|/gm),
     (match) => match[1]!,
   )
-  t.same([...listed].sort(), [...new Set(named)].sort())
+  t.same([...new Set(listed)].sort(), [...new Set(named)].sort())
   t.end()
 })
 

@@ -2,7 +2,7 @@
 // shared by the requests to it: balancer, outlier detector, circuit, retry budget. A change of the model keeps what it can of them.
 import { isDeepStrictEqual } from 'node:util'
 import type { DestinationPolicy } from '../../core/model/destinations.ts'
-import { type Balancer, createBalancer } from '../balance/balancer.ts'
+import { type Balancer, type BalancerOptions, createBalancer } from '../balance/balancer.ts'
 import { EndpointTable } from '../balance/endpoint-table.ts'
 import type { HashKeyPolicy } from '../balance/hash-key.ts'
 import { Circuit } from '../circuit/circuit.ts'
@@ -19,7 +19,8 @@ export interface ClusterDeps {
   /** [0, 1). */
   readonly random: () => number
   readonly timers: Timers
-  readonly place: Place
+  /** Where the waypoint is, as far as it knows by now. */
+  readonly place: () => Place
   readonly onOutlier?: ((cluster: Cluster, event: OutlierEvent) => void) | undefined
 }
 
@@ -40,6 +41,7 @@ export class Cluster {
   readonly circuit: Circuit<UpstreamConnection>
   readonly #deps: ClusterDeps
   #policy: DestinationPolicy = {}
+  #balancing: BalancerOptions
   #balancer: Balancer
   #hash: HashKeyPolicy | undefined
   #outliers: OutlierDetector | undefined
@@ -51,7 +53,8 @@ export class Cluster {
     this.name = name
     this.#deps = deps
     this.table = new EndpointTable({ clock: deps.clock })
-    this.#balancer = createBalancer(balancerOptions({}, deps.place), this.table, deps)
+    this.#balancing = balancerOptions({}, deps.place())
+    this.#balancer = createBalancer(this.#balancing, this.table, deps)
     this.circuit = new Circuit({}, deps.clock)
   }
 
@@ -80,10 +83,7 @@ export class Cluster {
     const before = this.#policy
     if (isDeepStrictEqual(before, policy)) return false
     this.#policy = policy
-    const options = balancerOptions(policy, this.#deps.place)
-    if (!isDeepStrictEqual(options, balancerOptions(before, this.#deps.place))) {
-      this.#balancer = createBalancer(options, this.table, this.#deps)
-    }
+    this.rebalance()
     this.#hash = hashPolicy(policy)
     this.circuit.reconfigure(circuitLimits(policy.pool))
     if (!isDeepStrictEqual(before.retryBudget, policy.retryBudget)) {
@@ -91,6 +91,14 @@ export class Cluster {
     }
     this.#watch(policy)
     return true
+  }
+
+  /** A new balancer, if policy or place ask for another than there is. */
+  rebalance(): void {
+    const options = balancerOptions(this.#policy, this.#deps.place())
+    if (isDeepStrictEqual(options, this.#balancing)) return
+    this.#balancing = options
+    this.#balancer = createBalancer(options, this.table, this.#deps)
   }
 
   /** The endpoints as they are now. Those that stay keep requests under way, latency and ejection. */
@@ -109,6 +117,8 @@ export class Cluster {
       connectTimeoutMs: pool?.connectTimeoutMs,
       idleTimeoutMs: pool?.idleTimeoutMs,
       maxRequestsPerConnection: pool?.maxRequestsPerConnection,
+      maxConnectionDurationMs: pool?.maxConnectionDurationMs,
+      maxConcurrentStreams: pool?.maxConcurrentStreams,
       connections: pool?.maxConnections === undefined ? undefined : this.circuit,
     }
   }

@@ -1,11 +1,13 @@
 // All destinations that routes lead to, made when one is first asked for and kept as long as the model has it. Follows the model: only
 // what a change touches is worked on.
+import { isDeepStrictEqual } from 'node:util'
 import type { Destination } from '../../core/model/destinations.ts'
 import type { Backend, Subset } from '../../core/model/routes.ts'
 import type { Service, Workload } from '../../core/model/types.ts'
 import type { RoutingModel } from '../routing-model.ts'
 import { Cluster, type ClusterDeps } from './cluster.ts'
 import { endpointOf, hasLabels, type ServingFacts, workloadEndpoint } from './endpoints.ts'
+import type { Place } from './options.ts'
 import { policyOf } from './policy.ts'
 
 export type ServiceBackend = Backend & { readonly kind: 'service' }
@@ -23,7 +25,12 @@ interface Entry {
   /** For a workload by its own address. */
   readonly workload: string | undefined
   basis: Basis | undefined
+  /** No frontend has held on to it since. */
+  unusedSinceMs: number | undefined
 }
+
+/** So long a destination is kept that no route leads to any more: routes come back, and what is known of its endpoints with them. */
+const keptUnusedMs = 600_000
 
 const none: readonly never[] = []
 
@@ -31,10 +38,12 @@ export class Clusters {
   readonly #model: RoutingModel
   readonly #deps: ClusterDeps
   readonly #entries = new Map<string, Entry>()
+  #place: Place
 
   constructor(model: RoutingModel, deps: ClusterDeps) {
     this.#model = model
     this.#deps = deps
+    this.#place = deps.place()
   }
 
   get count(): number {
@@ -46,7 +55,7 @@ export class Clusters {
     const key = subset === undefined ? `${service} ${port}` : `${service} ${port} ${JSON.stringify(subset)}`
     return this.#entry(key, () => {
       const cluster = new Cluster({ service, port, subset: subset?.name }, this.#deps)
-      return { cluster, subset, workload: undefined, basis: undefined }
+      return { cluster, subset, workload: undefined, basis: undefined, unusedSinceMs: undefined }
     })
   }
 
@@ -56,9 +65,9 @@ export class Clusters {
 
   /** A workload by its own address: no service's rules hold. */
   ofWorkload(workload: string, port: number): Cluster {
-    return this.#entry(`${workload} ${port} workload`, () => {
+    return this.#entry(workloadKey(workload, port), () => {
       const cluster = new Cluster({ workload, port }, this.#deps)
-      return { cluster, subset: undefined, workload, basis: undefined }
+      return { cluster, subset: undefined, workload, basis: undefined, unusedSinceMs: undefined }
     })
   }
 
@@ -69,23 +78,48 @@ export class Clusters {
       this.#entries.set(key, entry)
       this.#follow(entry)
     }
+    entry.unusedSinceMs = undefined
     return entry.cluster
   }
 
   /**
    * The model has changed.
-   * @param used clusters that frontends hold on to; of the others those go whose service or workload is gone
+   * @param used clusters that frontends hold on to; of the others those go whose service or workload is gone, and after a while all
    * @returns those whose policy is another than before
    */
   update(used: ReadonlySet<Cluster>): ReadonlySet<Cluster> {
     const changed = new Set<Cluster>()
+    const nowMs = this.#deps.clock()
+    this.#rebalance()
     for (const [key, entry] of this.#entries) {
       if (this.#follow(entry)) changed.add(entry.cluster)
-      if (used.has(entry.cluster) || this.#exists(entry)) continue
-      entry.cluster.close()
-      this.#entries.delete(key)
+      if (used.has(entry.cluster)) entry.unusedSinceMs = undefined
+      else {
+        entry.unusedSinceMs ??= nowMs
+        if (!this.#exists(entry) || nowMs - entry.unusedSinceMs >= keptUnusedMs) this.#drop(key, entry)
+      }
     }
     return changed
+  }
+
+  /** The waypoint's own place is in the model too, and may come later than the rest. */
+  #rebalance(): void {
+    const place = this.#deps.place()
+    if (isDeepStrictEqual(place, this.#place)) return
+    this.#place = place
+    for (const { cluster } of this.#entries.values()) cluster.rebalance()
+  }
+
+  /** Nobody asks for that port of the workload any more. */
+  dropWorkload(workload: string, port: number): void {
+    const key = workloadKey(workload, port)
+    const entry = this.#entries.get(key)
+    if (entry !== undefined) this.#drop(key, entry)
+  }
+
+  #drop(key: string, { cluster }: Entry): void {
+    cluster.close()
+    this.#entries.delete(key)
   }
 
   #exists({ workload, cluster }: Entry): boolean {
@@ -157,4 +191,8 @@ export class Clusters {
   toJSON() {
     return [...this.#entries.values()].map(({ cluster }) => cluster.toJSON())
   }
+}
+
+function workloadKey(workload: string, port: number): string {
+  return `${workload} ${port} workload`
 }

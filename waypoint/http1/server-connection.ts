@@ -48,6 +48,8 @@ export interface ServerOptions {
   readonly clock: () => number
   /** A request was refused before the stack saw it, or broke off in its body. */
   readonly onRefused?: ((error: HttpError) => void) | undefined
+  /** A request failed by a defect of ours; it was answered with 500, or its connection ended. */
+  readonly onDefect?: ((error: unknown) => void) | undefined
   readonly onClosed?: (() => void) | undefined
 }
 
@@ -244,6 +246,10 @@ export class ServerConnection implements ServerHost, WireOwner, Flushed {
     }
   }
 
+  defect(error: unknown): void {
+    this.#options.onDefect?.(error)
+  }
+
   /** The upstream has ended its direction of a tunnel. */
   tunnelEnded(): void {
     this.flush()
@@ -311,12 +317,10 @@ export class ServerConnection implements ServerHost, WireOwner, Flushed {
     if (this.#state !== 'open') return
     const current = this.#current
     if (current === undefined) {
-      const idleMs = this.#options.clock() - this.#idleSince
-      if (idleMs >= this.#timeouts.idleMs && this.#reader.idle) {
-        this.#finish()
-        return
-      }
-      this.#check = timer(Math.min(this.#checkMs, this.#timeouts.idleMs - idleMs), this.#onCheck)
+      const leftMs = this.#timeouts.idleMs - (this.#options.clock() - this.#idleSince)
+      // Within a head another timer runs.
+      if (leftMs <= 0 && this.#reader.idle) this.#finish()
+      else this.#check = timer(leftMs > 0 ? Math.min(this.#checkMs, leftMs) : this.#checkMs, this.#onCheck)
       return
     }
     if (current.receiving && this.#received === this.#receivedBefore) {

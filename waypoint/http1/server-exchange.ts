@@ -4,7 +4,7 @@ import { type Answer, Exchange, type Handler, type Origin } from '../exchange.ts
 import { type Body, BodyChannel, type BodyReader, type ChannelOwner, emptyBody } from '../http/body.ts'
 import { HttpError } from '../http/error.ts'
 import { asFailure, Failure } from '../http/failure.ts'
-import { failureAnswer } from '../http/failure-answer.ts'
+import { answerOfFailure } from '../http/failure-answer.ts'
 import { Headers, type ResponseHead } from '../http/message.ts'
 import { chunkedBody, type Framing, noBody, tunnelled, untilClose } from './framing.ts'
 import type { Http1Request } from './request-head.ts'
@@ -22,6 +22,8 @@ export interface ServerHost {
   resumeRequest(): void
   /** What the client sends from now on is data. */
   acceptTunnel(): void
+  /** Something of ours is broken. */
+  defect(error: unknown): void
   /** The upstream has ended its direction of a tunnel. */
   tunnelEnded(): void
   /** The answer is written. */
@@ -88,9 +90,16 @@ export class ServerExchange implements BodyReader, ChannelOwner {
     try {
       answer = await this.#connection.handler(this.exchange)
     } catch (error: unknown) {
-      answer = failureAnswer(asFailure(error), this.exchange.grpc)
+      const failure = asFailure(error)
+      if (failure.kind === 'internal') this.#connection.defect(error)
+      answer = answerOfFailure(failure, this.exchange.grpc)
     }
-    this.#begin(answer)
+    try {
+      this.#begin(answer)
+    } catch (error: unknown) {
+      this.#connection.defect(error)
+      this.#connection.abort()
+    }
   }
 
   // ---- the request ---------------------------------------------------------------------------------------------------
@@ -166,7 +175,7 @@ export class ServerExchange implements BodyReader, ChannelOwner {
     } catch (error: unknown) {
       if (!(error instanceof HttpError)) throw error
       answer.body.cancel()
-      this.#begin(failureAnswer(asFailure(error), this.exchange.grpc))
+      this.#begin(answerOfFailure(asFailure(error), this.exchange.grpc))
     }
   }
 

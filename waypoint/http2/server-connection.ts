@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { MeshError } from '../../core/base/errors.ts'
 import type { PathNormalization } from '../../core/decide/http/path.ts'
 import type { HeaderField } from '../../core/hbone/h2/hpack-table.ts'
-import { MessageSession } from '../../core/hbone/h2/message-session.ts'
+import { type MessageHooks, MessageSession } from '../../core/hbone/h2/message-session.ts'
 import type { MessageStream } from '../../core/hbone/h2/message-stream.ts'
 import { errorCode } from '../../core/hbone/h2/protocol.ts'
 import { timer } from '../../core/hbone/limits.ts'
@@ -49,8 +49,8 @@ export class Http2ServerConnection {
   #settled = false
   #draining = false
 
-  /** Takes the stream over, from its first byte. */
-  constructor(stream: Duplex, options: Http2ServerOptions) {
+  /** Takes the stream over; `first` was read of it already. */
+  constructor(stream: Duplex, options: Http2ServerOptions, first?: Buffer) {
     const limits = { ...defaultHttp2Limits, ...options.limits }
     this.#options = options
     this.#rules = {
@@ -59,7 +59,7 @@ export class Http2ServerConnection {
       maxFields: limits.maxFields,
       maxTargetBytes: limits.maxTargetBytes,
     }
-    this.#session = new MessageSession(stream, 'server', limits, {
+    const hooks: MessageHooks = {
       onSettings: () => this.#opened(),
       onHeaders: (messageStream, fields, tooLarge) => this.#request(messageStream, fields, tooLarge),
       onInformational: () => {},
@@ -67,7 +67,8 @@ export class Http2ServerConnection {
       // It speaks of streams that we would open; the client ends the connection when it has its answers.
       onGoaway: () => {},
       onClosed: (error) => this.#closed(error),
-    })
+    }
+    this.#session = new MessageSession(stream, 'server', limits, hooks, first)
     this.#owner = {
       origin: options.origin,
       handler: options.handler,

@@ -9,7 +9,7 @@ import { release } from '../../core/net/read-buffers.ts'
 import { type Answer, Exchange, type Handler, type Origin } from '../exchange.ts'
 import type { Body, BodyReader } from '../http/body.ts'
 import { asFailure, Failure } from '../http/failure.ts'
-import { failureAnswer } from '../http/failure-answer.ts'
+import { answerOfFailure } from '../http/failure-answer.ts'
 import type { Headers, ResponseHead } from '../http/message.ts'
 import { readTrailers } from './fields.ts'
 import type { Http2Request } from './request-head.ts'
@@ -37,6 +37,7 @@ export class ServerStream implements StreamUser, Body, BodyReader {
   /** Of the request's body. */
   #reader: BodyReader | undefined
   #received = 0
+  #waitsForContinue: boolean
   #trailers: Headers | undefined
   /** The request's body has ended, one way or another. */
   #readDone = false
@@ -54,6 +55,7 @@ export class ServerStream implements StreamUser, Body, BodyReader {
     this.#owner = owner
     this.#stream = stream
     this.#request = request
+    this.#waitsForContinue = request.expectContinue
   }
 
   // ---- the request --------------------------------------------------------------------------------------------------
@@ -93,7 +95,7 @@ export class ServerStream implements StreamUser, Body, BodyReader {
     } catch (error: unknown) {
       const failure = asFailure(error)
       if (failure.kind === 'internal') this.#owner.onDefect(failure)
-      answer = failureAnswer(failure, exchange.grpc)
+      answer = answerOfFailure(failure, exchange.grpc)
     }
     try {
       this.#respond(exchange, answer)
@@ -111,8 +113,10 @@ export class ServerStream implements StreamUser, Body, BodyReader {
   read(reader: BodyReader): void {
     if (this.#reader !== undefined) throw new Error('a body is read once')
     this.#reader = reader
-    if (!this.#readDone) this.#stream.resume()
-    else reader.onError(new Failure('client', 'the rest of the request will not come'))
+    if (!this.#readDone) {
+      this.#continue()
+      this.#stream.resume()
+    } else reader.onError(new Failure('client', 'the rest of the request will not come'))
   }
 
   pause(): void {
@@ -178,8 +182,18 @@ export class ServerStream implements StreamUser, Body, BodyReader {
 
   // ---- the answer ---------------------------------------------------------------------------------------------------
 
+  /** The client waits for it, and somebody wants the body (RFC 9110 10.1.1). */
+  #continue(): void {
+    if (!this.#waitsForContinue) return
+    this.#waitsForContinue = false
+    if (!this.#over && this.#answer === undefined) {
+      this.#owner.session.respond(this.#stream, [':status', '100'], false)
+    }
+  }
+
   #inform(head: ResponseHead): void {
-    if (this.#over || this.#answer !== undefined || head.status >= 200) return
+    if (head.status === 100) this.#continue()
+    if (this.#over || this.#answer !== undefined || head.status >= 200 || head.status === 100) return
     const fields = responseFields(head, undefined)
     if (fields !== undefined) this.#owner.session.respond(this.#stream, fields, false)
   }

@@ -1,14 +1,22 @@
 // The deadlines of one request with their one timer: gives up the try that is under way when one passes. Made by the timeout layer.
+import type { Exchange } from '../exchange.ts'
 import { type DeadlineOptions, Deadlines } from '../retry/deadlines.ts'
-import type { RequestContext } from './request-context.ts'
+import type { StackDeps } from './deps.ts'
+
+/** Whose deadline it is. */
+interface Timed {
+  /** The try that is given up when a deadline passes. */
+  readonly attempt: Exchange
+  readonly deps: Pick<StackDeps, 'timers' | 'clock'>
+}
 
 export class RequestDeadline {
   readonly times: Deadlines
-  readonly #request: RequestContext
+  readonly #request: Timed
   #timer: object | undefined
   #stopped = false
 
-  constructor(options: DeadlineOptions, request: RequestContext) {
+  constructor(options: DeadlineOptions, request: Timed) {
     this.#request = request
     this.times = new Deadlines(options, request.deps.clock())
     this.#arm()

@@ -1,12 +1,13 @@
 // What the layers are given: clocks, chance, the ways in and out. Made by the wiring of the waypoint, by tests and benchmarks.
 import type { PathNormalization } from '../../core/decide/http/path.ts'
+import type { RoutedRequest } from '../../core/decide/http/request.ts'
 import type { Place } from '../clusters/options.ts'
+import type { Exchange, Origin } from '../exchange.ts'
 import type { ResponseFlag } from '../http/failure.ts'
 import type { Buckets } from '../ratelimit/token-bucket.ts'
 import type { Telemetry } from '../report.ts'
 import type { Timers } from '../timers.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { RequestContext } from './request-context.ts'
 
 /** Undefined: allowed. */
 export interface Denial {
@@ -21,10 +22,18 @@ export interface Denial {
   readonly reason: string
 }
 
+/** What policy decides on. */
+export interface JudgedRequest extends RoutedRequest {
+  readonly exchange: Exchange
+  readonly origin: Origin
+  /** Claims of the caller's verified token; set by who verified it. */
+  claims: Readonly<Record<string, unknown>> | undefined
+}
+
 /**
  * Whether the caller may do what it asks for. Sees the path as it is routed and forwarded; may set `claims`. Where it throws, nothing goes on: 500.
  */
-export type Authorize = (request: RequestContext) => Denial | undefined | Promise<Denial | undefined>
+export type Authorize = (request: JudgedRequest) => Denial | undefined | Promise<Denial | undefined>
 
 export interface StackDeps {
   readonly upstream: Upstream
@@ -40,7 +49,8 @@ export interface StackDeps {
   readonly requestId: () => string
   /** Unguessable, of letters and digits: the value of a cookie. */
   readonly token: () => string
-  readonly place: Place
+  /** Where this waypoint is, as far as it knows by now. */
+  readonly place: () => Place
   /** Key of the Service that this waypoint is, for limits that name it. */
   readonly waypoint?: string | undefined
   /** Where limits of each scope are counted. */

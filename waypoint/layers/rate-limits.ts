@@ -60,12 +60,15 @@ export function rateLimits(
         status: 429,
         grpcStatus: refused?.grpc ?? grpcStatus.RESOURCE_EXHAUSTED,
         text: 'rate limit exceeded',
-        headers: [...headers.filter(([name]) => name === 'retry-after'), ...limitFields(states)],
+        headers: [overLimit, ...headers.filter(([name]) => name === 'retry-after'), ...limitFields(states)],
         flag: 'RL',
       }),
     )
   }
 }
+
+/** Envoy's: for callers that tell it from an application's own 429. */
+const overLimit = ['x-envoy-ratelimited', 'true'] as const
 
 async function withFields(coming: Promise<Answer>, fields: ReturnType<typeof limitFields>): Promise<Answer> {
   const answer = await coming

@@ -1,6 +1,5 @@
 // One request on its way through the layers: what was asked, as routing and policy see it, and what the layers hold for it until its
 // answer has ended. Made by stack.ts; each layer writes its own part.
-import type { RoutedRequest } from '../../core/decide/http/request.ts'
 import type { RouteOrigin } from '../../core/model/routes.ts'
 import type { Endpoint } from '../balance/endpoint-table.ts'
 import type { Permit } from '../circuit/circuit.ts'
@@ -13,12 +12,12 @@ import type { ExchangeReport } from '../report.ts'
 import type { RetryVerdict } from '../retry/retrier.ts'
 import { ClientBody } from './client-body.ts'
 import type { RequestDeadline } from './deadline.ts'
-import type { StackDeps } from './deps.ts'
+import type { JudgedRequest, StackDeps } from './deps.ts'
 
 const noFlags: readonly ResponseFlag[] = []
 const noIds: readonly string[] = []
 
-export class RequestContext implements RoutedRequest, ExchangeReport {
+export class RequestContext implements JudgedRequest, ExchangeReport {
   readonly exchange: Exchange
   readonly origin: Origin
   readonly deps: StackDeps
@@ -27,7 +26,6 @@ export class RequestContext implements RoutedRequest, ExchangeReport {
   readonly path: string
   readonly query: string | undefined
   readonly port: number
-  /** Claims of the caller's verified token; set by who verified it. */
   claims: Readonly<Record<string, unknown>> | undefined
   /** Undefined where there is no body. */
   readonly body: ClientBody | undefined

@@ -54,7 +54,6 @@ interface Tried {
 async function attempt(request: RequestContext, next: Step, rules: RetryRules): Promise<Tried> {
   try {
     const answer = await next(request)
-    if (answer.upgraded === true) return { answer }
     if (request.exchange.grpc) return await grpcTried(request, answer, rules)
     const { status } = answer.head
     const { codes } = rules.options.conditions

@@ -1,9 +1,11 @@
 // Deadlines: of the request with all its tries and waits, and of each try. A gRPC caller's own deadline holds as well, and what is left
 // of them goes upstream with each try.
+import type { Answer } from '../exchange.ts'
 import { Failure } from '../http/failure.ts'
 import { RequestDeadline } from './deadline.ts'
 import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts'
-import type { Layer } from './layer.ts'
+import type { Layer, Step } from './layer.ts'
+import type { RequestContext } from './request-context.ts'
 
 /** @param totalMs undefined: no limit, likewise `tryMs` */
 export function timeouts(totalMs: number | undefined, tryMs: number | undefined): Layer {
@@ -22,9 +24,11 @@ export function timeouts(totalMs: number | undefined, tryMs: number | undefined)
 }
 
 /** For each try. */
-export const tryTimeouts: Layer = (next) => async (request) => {
-  const { deadline, exchange, attempt } = request
-  if (deadline === undefined) return next(request)
+export const tryTimeouts: Layer = (next) => (request) =>
+  request.deadline === undefined ? next(request) : inTime(request, request.deadline, next)
+
+async function inTime(request: RequestContext, deadline: RequestDeadline, next: Step): Promise<Answer> {
+  const { exchange, attempt } = request
   deadline.tryBegins()
   if (exchange.grpc) {
     const leftMs = deadline.times.leftMs(request.deps.clock())

@@ -43,7 +43,8 @@ export class LeaseKeeper {
    * than the limit, and what each replica spends on credit before its first answer.
    * @param nowMs monotonic milliseconds
    */
-  lease(request: LeaseRequest, size: BucketSize, nowMs: number): LeaseGrant {
+  lease(request: LeaseRequest, nowMs: number): LeaseGrant {
+    const { size } = request
     const kept = this.#of(request.limit, size, nowMs)
     this.#expire(kept, nowMs)
     const known = kept.holders.get(request.replica)

@@ -2,10 +2,12 @@
 // timers and messages: the rate-limit layer carries `wants` to LimitLeases and the answer back.
 
 import type { LeaseGrant, LeaseRequest } from './leases.ts'
+import type { BucketSize } from './token-bucket.ts'
 
 export interface LeasedOptions {
   readonly replica: string
   readonly limit: string
+  readonly size: BucketSize
   /** Tokens that may be spent before the first answer comes; told to the keeper. 1 lets the first request pass. */
   readonly creditTokens: number
   /** Ask again so often while there is demand. */
@@ -16,7 +18,10 @@ export interface LeasedOptions {
   readonly patienceMs: number
 }
 
-export const leasedDefaults: Omit<LeasedOptions, 'replica' | 'limit'> = {
+/** What does not depend on the limit. */
+export type LeasedTiming = Omit<LeasedOptions, 'replica' | 'limit' | 'size'>
+
+export const leasedDefaults: LeasedTiming = {
   creditTokens: 1,
   askMs: 300,
   askSoonMs: 50,
@@ -73,8 +78,20 @@ export class LeasedLimit {
     return true
   }
 
+  /** Puts back what was taken for a request that another limit refused. */
+  give(cost: number): void {
+    this.#held += cost
+    this.#spent -= cost
+    if (this.#asked !== undefined) this.#asked.spentSince -= cost
+  }
+
+  /** Whether the keeper should hear of it, now or later. */
+  active(nowMs: number): boolean {
+    return this.#wished > 0 || this.#spent > 0 || this.#asked !== undefined || this.remaining(nowMs) > 0
+  }
+
   /** The request to send now, if any. One without clients gives back what it holds and asks no more. */
-  wants(nowMs: number): LeaseRequest | undefined {
+  wants(nowMs: number, size: BucketSize = this.#options.size): LeaseRequest | undefined {
     const { askMs, askSoonMs, patienceMs } = this.#options
     const since = nowMs - this.#askedAtMs
     if (this.#asked !== undefined && since < patienceMs) return undefined
@@ -82,12 +99,12 @@ export class LeasedLimit {
     if (idle && this.remaining(nowMs) === 0) return undefined
     if (since < (this.remaining(nowMs) < 1 ? askSoonMs : askMs)) return undefined
     this.#measure(since)
-    return idle ? this.leave(nowMs, this.#options.creditTokens - this.#prepaid) : this.#ask(nowMs)
+    return idle ? this.leave(nowMs, size, this.#options.creditTokens - this.#prepaid) : this.#ask(nowMs, size)
   }
 
   /** To be sent when the replica goes; from now on it holds nothing. */
-  leave(nowMs: number, keeps = 0): LeaseRequest {
-    const request = this.#ask(nowMs, { keeps })
+  leave(nowMs: number, size: BucketSize = this.#options.size, keeps = 0): LeaseRequest {
+    const request = this.#ask(nowMs, size, { keeps })
     this.#held = 0
     this.#credit = 0
     return request
@@ -100,11 +117,12 @@ export class LeasedLimit {
     this.#wished = 0
   }
 
-  #ask(nowMs: number, leaving?: LeaseRequest['leaving']): LeaseRequest {
+  #ask(nowMs: number, size: BucketSize, leaving?: LeaseRequest['leaving']): LeaseRequest {
     this.#sequence += 1
     const request: LeaseRequest = {
       replica: this.#options.replica,
       limit: this.#options.limit,
+      size,
       sequence: this.#sequence,
       held: nowMs < this.#validUntilMs ? this.#held : 0,
       spent: this.#spent,

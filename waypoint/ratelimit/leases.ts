@@ -1,11 +1,15 @@
 // Mesh-wide limits without a service of their own: the interface between the replicas of a waypoint and the one place that keeps a
 // limit. A keeper (lease-keeper.ts) has the tokens, a replica (leased-limit.ts) holds some of them for a while and admits from those.
 
+import type { BucketSize } from './token-bucket.ts'
+
 export interface LeaseRequest {
   /** One life of one replica: a restart has another name. */
   readonly replica: string
   /** Of the bucket: limit-key.ts. */
   readonly limit: string
+  /** As the policy says now: the keeper follows the latest. */
+  readonly size: BucketSize
   /** Grows by one; a repeated one gets the same answer and counts once. */
   readonly sequence: number
   /** Tokens that it holds. */

@@ -7,7 +7,7 @@ import type { Answer, Exchange } from '../exchange.ts'
 import { type Body, BodyChannel, type BodyReader, type ChannelOwner, emptyBody } from '../http/body.ts'
 import { HttpError } from '../http/error.ts'
 import { asFailure, Failure, type FailureKind } from '../http/failure.ts'
-import type { Headers } from '../http/message.ts'
+import type { Headers, RequestHead } from '../http/message.ts'
 import { type Framing, noBody } from '../http1/framing.ts'
 import { removeHopByHop } from '../http1/hop-by-hop.ts'
 import type { Http1Response } from '../http1/response-head.ts'
@@ -80,14 +80,17 @@ export class Http1Try implements BodyReader, ChannelOwner {
     else writer.request(this.#upgradeHead(), noBody, { upgrade: exchange.upgrade })
   }
 
-  #upgradeHead() {
+  /** An extended CONNECT (RFC 8441) is a GET here. */
+  #upgradeHead(): RequestHead {
     const { head } = this.exchange
-    if (head.headers.has('sec-websocket-key')) return head
-    const headers = head.headers.copy()
-    this.#webSocketKey = randomBytes(16).toString('base64')
-    headers.set('sec-websocket-key', this.#webSocketKey)
-    if (!headers.has('sec-websocket-version')) headers.set('sec-websocket-version', '13')
     const { scheme, authority, path } = head
+    let { headers } = head
+    if (!headers.has('sec-websocket-key')) {
+      headers = headers.copy()
+      this.#webSocketKey = randomBytes(16).toString('base64')
+      headers.set('sec-websocket-key', this.#webSocketKey)
+      if (!headers.has('sec-websocket-version')) headers.set('sec-websocket-version', '13')
+    }
     return { method: 'GET', scheme, authority, path, headers }
   }
 
@@ -223,8 +226,9 @@ export class Http1Try implements BodyReader, ChannelOwner {
 
   end(trailers: Headers | undefined): void {
     this.answered = true
-    this.#channel?.end(trailers)
+    // First the connection is free: the end may bring the next request of the same client.
     this.#connection.progressed()
+    this.#channel?.end(trailers)
   }
 
   onPause(): void {

@@ -77,7 +77,8 @@ export class Http1Connection implements UpstreamConnection, TryHost, WireOwner, 
       this.#owner.onIdle(this)
       return Promise.reject(unsendable(error))
     }
-    this.#reader.expect({ method: exchange.head.method, upgrade: exchange.upgrade !== undefined })
+    const upgrade = exchange.upgrade !== undefined
+    this.#reader.expect({ method: upgrade ? 'GET' : exchange.head.method, upgrade })
     this.#served += 1
     this.#try = attempt
     this.flushSoon()

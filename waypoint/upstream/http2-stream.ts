@@ -5,13 +5,15 @@ import type { HeaderField } from '../../core/hbone/h2/hpack-table.ts'
 import type { MessageSession } from '../../core/hbone/h2/message-session.ts'
 import type { MessageStream, StreamUser } from '../../core/hbone/h2/message-stream.ts'
 import { errorCode, errorName } from '../../core/hbone/h2/protocol.ts'
+import { timer } from '../../core/hbone/limits.ts'
 import { release } from '../../core/net/read-buffers.ts'
 import type { AbandonReason, Answer, Exchange } from '../exchange.ts'
 import type { Body, BodyReader } from '../http/body.ts'
-import { Failure, type FailureKind } from '../http/failure.ts'
+import { Failure } from '../http/failure.ts'
 import type { Headers } from '../http/message.ts'
 import { addFields, readTrailers } from '../http2/fields.ts'
 import { type Http2Answer, readResponse } from '../http2/response-head.ts'
+import { abandoned } from './abandoned.ts'
 
 /** What a stream needs of its connection. */
 export interface ClientStreamOwner {
@@ -26,12 +28,8 @@ export interface ClientStreamOwner {
 /** The request's body stops when so much waits to be sent. */
 const maxQueuedBytes = 128 * 1_024
 
-const abandonedAs: Readonly<Record<AbandonReason, FailureKind>> = {
-  client: 'client',
-  timeout: 'timeout',
-  'try-timeout': 'try-timeout',
-  unwanted: 'client',
-}
+/** An endpoint that knows no 100 gets the body after so long (RFC 9110 10.1.1). */
+const continueMs = 1_000
 
 export class ClientStream implements StreamUser, Body, BodyReader {
   readonly #owner: ClientStreamOwner
@@ -47,6 +45,9 @@ export class ClientStream implements StreamUser, Body, BodyReader {
   #sent = 0
   #requestDone = false
   #requestRead = false
+  /** It is not read, and so never ended. */
+  #requestCut = false
+  #late: NodeJS.Timeout | undefined
   #requestPaused = false
   /** Of the answer's body. */
   #reader: BodyReader | undefined
@@ -89,9 +90,17 @@ export class ClientStream implements StreamUser, Body, BodyReader {
     stream.user = this
     this.#requestDone = ends
     this.#forget = this.#exchange.onAbandoned(this.#abandoned)
-    if (ends || stream.destroyed) return
+    // What follows an upgrade waits until it is accepted, a body that the endpoint may not want until it says so.
+    if (ends || stream.destroyed || upgrade !== undefined) return
+    if (this.#exchange.expectContinue) this.#late = timer(continueMs, () => this.#readRequest())
+    else this.#readRequest()
+  }
+
+  #readRequest(): void {
+    clearTimeout(this.#late)
+    if (this.#requestRead || this.#requestDone) return
     this.#requestRead = true
-    body.read(this)
+    this.#exchange.body.read(this)
   }
 
   onData(chunk: Buffer): void {
@@ -140,7 +149,7 @@ export class ClientStream implements StreamUser, Body, BodyReader {
   }
 
   readonly #abandoned = (reason: AbandonReason): void => {
-    this.#giveUp(new Failure(abandonedAs[reason], `given up: ${reason}`, this.#started))
+    this.#giveUp(abandoned(reason, this.#started.requestStarted))
   }
 
   get #started(): { readonly requestStarted: boolean } {
@@ -160,7 +169,10 @@ export class ClientStream implements StreamUser, Body, BodyReader {
     this.#informational += 1
     if (typeof answer === 'string') this.#malformed(answer)
     else if (this.#informational > this.#owner.maxInformational) this.#malformed('too many interim answers')
-    else this.#exchange.informational(answer.head)
+    else {
+      this.#exchange.informational(answer.head)
+      if (answer.head.status === 100 && this.#exchange.upgrade === undefined) this.#readRequest()
+    }
   }
 
   answered(fields: readonly HeaderField[], tooLarge: boolean): void {
@@ -172,7 +184,10 @@ export class ClientStream implements StreamUser, Body, BodyReader {
     }
     const { head } = answer
     const upgraded = this.#exchange.upgrade !== undefined && head.status >= 200 && head.status < 300
-    if (upgraded) head.status = 200
+    if (upgraded) {
+      head.status = 200
+      this.#readRequest()
+    } else if (!this.#requestRead && !this.#requestDone) this.#cutRequest()
     const resolve = this.#resolve
     this.#resolve = undefined
     this.#reject = undefined
@@ -253,6 +268,7 @@ export class ClientStream implements StreamUser, Body, BodyReader {
     }
     this.#readDone = true
     this.#forget?.()
+    if (this.#requestCut) this.#stream?.reset(errorCode.cancel)
     this.#reader?.onEnd(this.#trailers)
   }
 
@@ -292,7 +308,16 @@ export class ClientStream implements StreamUser, Body, BodyReader {
     this.#owner.released()
   }
 
+  /** The answer came instead of leave to send the body: it goes nowhere. */
+  #cutRequest(): void {
+    this.#requestCut = true
+    clearTimeout(this.#late)
+    this.#requestDone = true
+    this.#exchange.body.cancel()
+  }
+
   #endRequest(): void {
+    clearTimeout(this.#late)
     if (this.#requestDone) return
     this.#requestDone = true
     // One that nobody has read yet can go elsewhere.

@@ -101,8 +101,12 @@ export class Http2UpstreamConnection implements UpstreamConnection, ClientStream
 
   released(): void {
     this.#active -= 1
-    if (this.#state === 'retired' && this.#active === 0) this.session.close()
-    this.#offer()
+    if (this.#active > 0) this.#offer()
+    else if (this.#state === 'retired') this.session.close()
+    else if (this.usable) {
+      this.#full = false
+      this.#owner.onIdle(this)
+    }
   }
 
   distrust(): void {

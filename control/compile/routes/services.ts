@@ -6,6 +6,7 @@ import { serviceKind } from '../../../core/model/kinds/core.ts'
 import type { MeshObject } from '../../../core/model/resource.ts'
 import type { Rule, Scope } from '../rule.ts'
 import { topic } from '../topics.ts'
+import { isNameOfWaypoint } from '../waypoints/gateway.ts'
 
 export interface RoutedService {
   /** `namespace/hostname`. */
@@ -39,7 +40,8 @@ export const routedServiceOffer: Rule = {
   kind: serviceKind,
   run(object, scope) {
     const service = routedService(object, scope.settings.mesh.serviceDomain)
-    if (service === undefined) return
+    // behind the name of a waypoint stand its instances, where nothing is routed to
+    if (service === undefined || isNameOfWaypoint(object, scope)) return
     scope.offer(byName(service.namespace, service.name), service)
     scope.offer(byHostname(service.hostname.toLowerCase()), service)
     scope.offer(every(), service)

@@ -63,7 +63,13 @@ export const virtualClaimRule: Rule = {
     const frontends = new Map<string, { readonly service: RoutedService; readonly specificity: number }>()
     for (const host of hosts) {
       const found = context.services.atHosts(host, namespace)
-      if (found.length === 0) tell(unresolved('HostNotFound', `hosts: ${host} stands for no Service of the mesh`))
+      if (found.length === 0)
+        tell(
+          unresolved(
+            'HostNotFound',
+            `hosts: ${host} stands for no Service of the mesh (those of ServiceEntries are not routed)`,
+          ),
+        )
       const specificity = host.startsWith('*') ? host.length : 1000
       for (const service of found) {
         if ((frontends.get(service.key)?.specificity ?? 0) < specificity) {

@@ -54,7 +54,7 @@ export const gatewayRule: Rule = {
     const spec = object.spec as unknown as GatewaySpec
     const { namespace = '', name, labels = {}, annotations = {} } = object.metadata
     const listener = waypointListener(spec)
-    const refusal = refusalOf(spec, listener === undefined, scope)
+    const refusal = nameRefusal(name) ?? refusalOf(spec, listener === undefined, scope)
     if (refusal !== undefined) scope.tell(refusal)
     if (refusal?.status === 'False' || listener === undefined) {
       scope.offer(declaredGateway(nameOf(object)), { kind: 'other', why: refusal?.message ?? '' })
@@ -70,6 +70,15 @@ export const gatewayRule: Rule = {
     const rest = { vips: [], headless: true, ports, identities: [], gateway, loadBalancing: 'random' } as const
     scope.emit({ kind: 'Service', key: service, value: { namespace, name, hostname, ...rest } })
   },
+}
+
+/** As long as a value of a label. */
+const maxNameLength = 63
+
+function nameRefusal(name: string): Finding | undefined {
+  if (name.length <= maxNameLength) return undefined
+  const message = `the name has ${name.length} characters, and labels that ask for a waypoint hold ${maxNameLength}`
+  return notAccepted('InvalidParameters', message)
 }
 
 /** What is to be said of the Gateway besides that it is accepted; of status False where it is none of ours. */

@@ -9,15 +9,12 @@ import { checkKind } from './referenced-kind.ts'
 import { checkPort } from './references.ts'
 import { instances, listenerTakes, waypointClasses } from './waypoints.ts'
 
-/** Classes that are there without an object: Culvert's, and Istio's name for the same. */
-const builtInClasses: readonly string[] = [...waypointClasses, 'culvert']
-
 const gatewayClass: Rule = ({ object, inventory, report }) => {
   const name = text(specOf(object)['gatewayClassName'])
-  if (name === undefined || builtInClasses.includes(name)) return
+  if (name === undefined || waypointClasses.includes(name)) return
   const known = inventory.objects('GatewayClass', gatewayGroup, '').map(({ metadata }) => metadata.name)
   if (known.includes(name)) return
-  const near = nearestOf(name, [...builtInClasses, ...known])
+  const near = nearestOf(name, [...waypointClasses, ...known])
   const remedy = near === undefined ? 'write culvert-waypoint, or create the GatewayClass' : `did you mean "${near}"?`
   report('GatewayClassNotFound', ['spec', 'gatewayClassName'], `there is no GatewayClass "${name}"`, remedy)
 }

@@ -12,7 +12,6 @@ import { type Fields, fields, items, namespaceOf, specOf, text } from '../values
 export const waypointClasses: readonly string[] = ['culvert-waypoint', 'istio-waypoint']
 
 const waypointController = 'culvert.dev/waypoint'
-const carriers: readonly string[] = ['Namespace', 'Service', 'WorkloadEntry']
 
 export function usesWaypoint(labels: Readonly<Record<string, string>> | undefined): boolean {
   const choice = waypointChoice(labels ?? {})
@@ -29,7 +28,6 @@ export function isWaypoint(gateway: MeshObject, inventory: Inventory): boolean {
 /** What labels of an object ask for. */
 export function checkWaypointLabel(context: RuleContext): void {
   const { object, inventory, report } = context
-  if (!carriers.includes(object.kind)) return
   const choice = waypointChoice(object.metadata.labels ?? {})
   if (choice === undefined || choice === 'none') return
   const own = object.kind === 'Namespace' ? object.metadata.name : namespaceOf(object)

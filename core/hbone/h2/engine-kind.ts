@@ -21,6 +21,8 @@ export interface EngineKind<S> {
   readonly secret?: readonly string[]
   /** Of an encoded header block; by default as much as a header list. */
   readonly maxBlockBytes?: number
+  /** What was read of the socket before, to find out what is spoken. */
+  readonly first?: Buffer | undefined
   /** Whether extended CONNECT is taken (server). */
   readonly connectProtocol?: boolean
 }

@@ -109,7 +109,7 @@ export class Engine<S extends SessionStream> {
     })
     this.#greet()
     // Not at once: the owner does not know this session yet.
-    process.nextTick(() => this.#read())
+    process.nextTick(() => this.#read(kind.first))
     socket.once('end', () => this.#over(undefined))
     socket.once('close', () => {
       this.#linger.stop()
@@ -220,9 +220,9 @@ export class Engine<S extends SessionStream> {
 
   // ---- frames that come in ------------------------------------------------------------------------------------------
 
-  #read(): void {
+  #read(first: Buffer | undefined): void {
     if (this.#socket.destroyed) this.#over(undefined)
-    else readInput(this.#socket, this.#consume)
+    else readInput(this.#socket, first, this.#consume)
   }
 
   readonly #consume = (chunk: Buffer, input: Input): void => {

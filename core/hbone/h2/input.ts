@@ -1,6 +1,6 @@
 // Where the bytes of a session come from: a socket, a stream of another session, or any other Duplex. Called by engine.ts.
 import type { Duplex } from 'node:stream'
-import { keptBytes, release, retain } from '../../net/read-buffers.ts'
+import { keepSlice, release } from '../../net/read-buffers.ts'
 import { readSocket } from '../../net/socket-reader.ts'
 import { TunnelHttp2Stream } from './stream.ts'
 
@@ -9,8 +9,13 @@ export interface Input {
   keep(slice: Buffer): Buffer
 }
 
-/** Hands out what `source` reads. A chunk is valid during the call only; `input.keep` makes it, or a slice of it, last. */
-export function readInput(source: Duplex, take: (chunk: Buffer, input: Input) => void): void {
+/** Hands out `first`, which was read of it before and is nobody else's, and then what `source` reads. A chunk is valid during the call only; `input.keep` makes it, or a slice of it, last. */
+export function readInput(
+  source: Duplex,
+  first: Buffer | undefined,
+  take: (chunk: Buffer, input: Input) => void,
+): void {
+  if (first !== undefined && first.length > 0) take(first, owned)
   if (!(source instanceof TunnelHttp2Stream)) {
     readSocket(source, take)
     return
@@ -24,15 +29,4 @@ export function readInput(source: Duplex, take: (chunk: Buffer, input: Input) =>
 }
 
 /** Of chunks that are handed over: each slice that is kept is one more user of the same memory. */
-const owned: Input = {
-  keep: (slice) => {
-    if (slice.length >= keptBytes) {
-      retain(slice)
-      return slice
-    }
-    // Too short to be counted, and a slab must not wait for it.
-    const copy = Buffer.allocUnsafe(slice.length)
-    copy.set(slice)
-    return copy
-  },
-}
+const owned: Input = { keep: keepSlice }

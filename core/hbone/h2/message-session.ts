@@ -43,7 +43,7 @@ const unindexed = [
 const secret = ['authorization', 'proxy-authorization', 'cookie', 'set-cookie']
 
 export class MessageSession extends Engine<MessageStream> {
-  constructor(socket: Duplex, role: 'client' | 'server', limits: MessageLimits, hooks: MessageHooks) {
+  constructor(socket: Duplex, role: 'client' | 'server', limits: MessageLimits, hooks: MessageHooks, first?: Buffer) {
     super(socket, role, limits, hooks, {
       makeStream: (owner, id, sendWindow, receiveWindow) => new MessageStream(owner, id, sendWindow, receiveWindow),
       rules: {
@@ -57,6 +57,7 @@ export class MessageSession extends Engine<MessageStream> {
       secret,
       maxBlockBytes: limits.maxBlockBytes,
       connectProtocol: role === 'server',
+      first,
     })
   }
 

@@ -2,7 +2,7 @@
 // socket never holds much. Owned by engine.ts.
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { release, retain } from '../../net/read-buffers.ts'
+import { keepSlice, release } from '../../net/read-buffers.ts'
 import { FrameWriter } from './frame-writer.ts'
 import { defaultFrameBytes, defaultWindow, maxWindow } from './protocol.ts'
 import type { SessionStream } from './session-stream.ts'
@@ -168,10 +168,7 @@ export class Sender {
 
 /** The tunnel releases each part when it was sent, so each counts on its own. */
 function passOn(tunnel: TunnelHttp2Stream, parts: readonly Buffer[], spent: readonly Buffer[]): void {
-  for (const part of parts) {
-    retain(part)
-    tunnel.send(part)
-  }
+  for (const part of parts) tunnel.send(keepSlice(part))
   for (const chunk of spent) release(chunk)
 }
 

@@ -21,6 +21,7 @@ async function scene(
   t: Test,
   onStream: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void,
   options: { readonly settings?: http2.Settings; readonly limits?: Partial<Http2Limits> } = {},
+  onContinue?: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void,
 ): Promise<
   Upstreamed & {
     readonly server: http2.Http2Server
@@ -34,6 +35,7 @@ async function scene(
   server.on('connection', (socket) => sockets.push(socket))
   server.on('session', (session) => sessions.push(session))
   server.on('sessionError', () => {})
+  if (onContinue !== undefined) server.on('checkContinue', onContinue)
   server.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
     stream.on('error', () => {})
     onStream(stream, headers)
@@ -317,5 +319,50 @@ t.test('a connection without work closes when it is retired', async (t) => {
   await connection.send(exchangeOf('GET', '/'))
   connection.retire()
   await eventually('closed', () => events.includes('closed'))
-  t.same(events, ['unusable', 'closed'])
+  t.same(events, ['idle', 'unusable', 'closed'])
 })
+
+t.test(
+  'a body that waits for 100 is sent when the endpoint wants it, or says nothing; not when it answers',
+  async (t) => {
+    for (const way of ['100', 'silence', 'answer'] as const) {
+      let got: Promise<string> | undefined
+      const { connection } = await scene(
+        t,
+        () => {},
+        {},
+        (request, response) => {
+          if (way === '100') response.writeContinue()
+          if (way === 'answer') {
+            response.writeHead(417)
+            response.end()
+            return
+          }
+          got = new Promise((resolve) => request.on('data', (chunk: Buffer) => resolve(chunk.toString())))
+          void got.then(() => response.end('done'))
+        },
+      )
+      let read = false
+      const body = bodyOf(Buffer.from('abc'))
+      const exchange = exchangeOf('POST', '/', {
+        fields: ['expect', '100-continue'],
+        expectContinue: true,
+        body: {
+          length: 3,
+          read: (reader) => {
+            read = true
+            body.read(reader)
+          },
+          pause: () => body.pause(),
+          resume: () => body.resume(),
+          cancel: () => body.cancel(),
+        },
+      })
+      const answer = await connection.send(exchange)
+      await readBody(answer.body)
+      t.equal(read, way !== 'answer', way)
+      t.equal(answer.head.status, way === 'answer' ? 417 : 200)
+      await eventually('nothing is under way', () => connection.active === 0)
+    }
+  },
+)

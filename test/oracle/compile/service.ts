@@ -40,13 +40,14 @@ export function compileServices(
       findings.add(object, notAccepted('NameOfWaypoint', message))
       continue
     }
+    const vips = claimVips(object, owners, findings)
     const waypoint = waypoints.of(object, labels, 'service')
     const hostname = `${name}.${namespace}.${settings.mesh.serviceDomain}`
     const service: Service = {
       namespace,
       name,
       hostname,
-      vips: claimVips(object, owners, findings),
+      vips,
       headless: spec?.clusterIP === 'None',
       ports: ports.map((port) => ({ name: port.name ?? '', port: port.port, protocol: 'TCP' })),
       identities: [],

@@ -6,6 +6,7 @@ import { UsageError } from '../../../cli/session.ts'
 import { explain } from '../../../core/decide/explain/explain.ts'
 import type { LiveExplanation } from '../../../core/model/explanation.ts'
 import { authorization, rule, service, snapshotOf, workload } from '../../helpers/model.ts'
+import { instance, waypoint, wpKey } from '../../helpers/waypoint-model.ts'
 
 const plain = painter({ isTTY: false }, {})
 const frontend = workload({ name: 'frontend-1', serviceAccount: 'frontend', addresses: ['10.0.0.9'] })
@@ -24,6 +25,16 @@ t.test('the verdict comes first, then the numbered steps, then the ways with the
   t.match(text, /ALLOW shop\/only-billing, for the namespace: its rule does not match/)
   t.match(text, /rule 0 does not match: the caller's service account shop\/frontend is not shop\/billing/)
   t.notMatch(text, /LIVE|STANDBY|undefined/)
+})
+
+t.test('a way through a waypoint says so', async (t) => {
+  const behind = workload({ waypoint: wpKey })
+  const explained = explain(snapshotOf(frontend, behind, waypoint(), instance()), question)
+  const text = explanationText(explained, plain)
+  t.match(text, /waypoint: shop\/wp is passed, at 10\.0\.5\.1:15008/)
+  t.match(text, /10\.0\.0\.1:8080 shop\/orders-1: allowed, through waypoint shop\/wp\n/)
+  const around = explain(snapshotOf(frontend, behind, waypoint({ whenUnreachable: 'bypass' })), question)
+  t.match(explanationText(around, plain), /shop\/orders-1: denied \(POLICY_DENIED\)\n/)
 })
 
 t.test('colours appear on a terminal only', async (t) => {

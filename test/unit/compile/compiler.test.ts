@@ -80,14 +80,18 @@ const services = fc
     generation: fc.integer({ min: 1, max: 3 }),
     selector: maybe(some),
     vip: fc.constantFrom('240.240.0.1', '240.240.0.2', 'None'),
-    target: fc.constantFrom('web', '8080', 80),
-    type: maybe(fc.constantFrom('ClusterIP', 'ExternalName', 7)),
+    target: fc.constantFrom('web', 'none', 80),
+    type: fc.constantFrom(undefined, 'ClusterIP', 'ClusterIP', 'ExternalName', 7),
     labels: choices,
   })
   .map(({ name, selector, vip, target, type, ...meta }) => {
     const external = type === 'ExternalName' ? { externalName: 'example.com' } : {}
-    const ports = [{ name: 'http', port: 80, targetPort: target }, { port: 81 }]
-    return service(name, defined({ type, selector, clusterIP: vip, ports, ...external }), meta)
+    const ports = [
+      { name: 'http', port: 80, targetPort: target },
+      { name: 'more', port: 81 },
+    ]
+    const clusterIP = type === 'ExternalName' ? undefined : vip
+    return service(name, defined({ type, selector, clusterIP, ports, ...external }), meta)
   })
 
 const entries = fc
@@ -182,6 +186,7 @@ const byKey = (resources: Iterable<CompiledResource>) =>
 
 t.test('whatever sequence of changes leads there, the result is that of compiling everything at once', async (t) => {
   let [upserted, removed, told] = [0, 0, 0]
+  const reasons = new Set<string>()
   fc.assert(
     fc.property(batches, (history) => {
       const compiler = new Compiler(settings)
@@ -199,6 +204,7 @@ t.test('whatever sequence of changes leads there, the result is that of compilin
         upserted += change.upserts.length
         removed += change.removes.length
         told += change.conditions.size
+        for (const list of change.conditions.values()) for (const { reason } of list ?? []) reasons.add(reason)
         const expected = oracle([...held.values()], settings)
         t.strictSame(byKey(resources.values()), byKey(expected.resources))
         t.strictSame(byKey(compiler.resources), byKey(expected.resources))
@@ -207,6 +213,8 @@ t.test('whatever sequence of changes leads there, the result is that of compilin
     }),
     { numRuns: 300 },
   )
+  const expected = ['WaypointMissing', 'NotAWaypoint', 'ServiceAccountMismatch', 'NameOfWaypoint', 'AddressTaken']
+  for (const reason of expected) t.ok(reasons.has(reason), reason)
   t.ok(upserted > 1000 && removed > 100 && told > 1000, `${upserted} upserts, ${removed} removes, ${told} conditions`)
 })
 

@@ -65,6 +65,13 @@ t.test('a Gateway of a class for waypoints is a Service with the port for tunnel
   })
 })
 
+t.test('a Gateway whose name fits no label is no waypoint, and says so', async (t) => {
+  const { service, told } = compiled([gateway('a'.repeat(63)), gateway('b'.repeat(64))])
+  t.ok(service('a'.repeat(63)))
+  t.notOk(service('b'.repeat(64)))
+  t.match(told('Gateway', 'b'.repeat(64)), [/Accepted InvalidParameters: the name has 64 characters/])
+})
+
 t.test('a Gateway says what its waypoint takes, and only the very words make it laxer', async (t) => {
   const of = (labels: Labels, annotations: Labels) =>
     compiled([gateway('wp', {}, { labels, annotations })]).service('wp')?.gateway

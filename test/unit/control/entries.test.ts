@@ -74,3 +74,22 @@ t.test('a list replaces what is older than itself', async (t) => {
   t.strictSame(namesOf(index.onHost('h1')), ['new'], 'written after the list was made')
   t.strictSame(namesOf(index.onHost('h2')), ['kept'])
 })
+
+t.test('instances of a waypoint are found by its Gateway, as long as label and service account agree', async (t) => {
+  const index = new EntryIndex()
+  const instance = (revision: number, serviceAccount: string, label = 'wp') =>
+    entry(
+      'i',
+      { address: '10.0.0.1', serviceAccount, labels: { 'gateway.networking.k8s.io/gateway-name': label } },
+      { resourceVersion: String(revision) },
+    )
+  const found = () => namesOf(index.instancesOf('shop/wp'))
+  index.put(instance(1, 'wp'))
+  t.strictSame(found(), ['i'])
+  t.strictSame(index.instancesOf('other/wp'), [])
+  index.put(instance(2, 'app'))
+  t.strictSame(found(), [])
+  index.put(instance(3, 'wp'))
+  index.changed('', deleted(instance(3, 'wp'), 4))
+  t.strictSame(found(), [])
+})

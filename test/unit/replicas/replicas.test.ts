@@ -11,6 +11,7 @@ import { isSealed, Seal } from '../../../control/replicas/seal.ts'
 import { sharedVault } from '../../../control/replicas/shared-vault.ts'
 import { openSqliteStore } from '../../../control/store/sqlite.ts'
 import type { RecordStore } from '../../../control/store/store.ts'
+import { MeshError } from '../../../core/base/errors.ts'
 import { nullLogger } from '../../../core/base/log.ts'
 import { until } from '../../helpers/control-world.ts'
 
@@ -197,4 +198,36 @@ t.test('replicas find each other, and know of hosts that are connected elsewhere
   await a.close()
   t.same(await records.list('replicas'), [])
   t.same(await records.list('sessions'), [])
+})
+
+t.test('a replica whose store takes no write says so, and is well again with the next one', async (t) => {
+  const stored = await openRecords(t)
+  let away = false
+  const records: RecordStore = Object.create(stored, {
+    put: {
+      value: async (bucket: string, key: string, value: unknown) => {
+        if (away) throw new MeshError('STORE_FAILED', 'the store is away')
+        await stored.put(bucket, key, value)
+      },
+    },
+  })
+  const feed = [{ host: '10.0.0.1', port: 1 }]
+  const registry = new Registry({
+    records,
+    id: 'a',
+    feed,
+    api: '',
+    build: 'test',
+    sessions: () => new Map(),
+    log,
+    beatMs: 20,
+  })
+  t.match(registry.trouble, /has not taken a write/, 'before the first beat')
+  await registry.start()
+  t.equal(registry.trouble, undefined)
+  away = true
+  await until('trouble', () => (registry.trouble === undefined ? undefined : true))
+  away = false
+  await until('all is well', () => (registry.trouble === undefined ? true : undefined))
+  await registry.close()
 })

@@ -1,6 +1,16 @@
 // The whole stack over a played upstream: where a request goes, what is told of it, and what a change of the model does to it.
 import t from 'tap'
-import { keyOf, receive, route, scene, service, settled, toService, workload } from '../../helpers/waypoint-scene.ts'
+import {
+  keyOf,
+  receive,
+  route,
+  scene,
+  seeded,
+  service,
+  settled,
+  toService,
+  workload,
+} from '../../helpers/waypoint-scene.ts'
 
 t.test('without routes a request goes to the service that was asked for, with what a mesh adds', async (t) => {
   const { ask, upstream, told } = scene()
@@ -256,4 +266,89 @@ t.test('an answer counts until its body has ended, was cancelled or broke off', 
       ['client', 4],
     ],
   )
+})
+
+t.test('a port that the service does not have: nobody is asked, and nothing is kept for it', async (t) => {
+  const { ask, origin, stack, upstream } = scene()
+  for (let port = 1_000; port < 1_100; port += 1) {
+    t.equal((await ask({ origin: { ...origin, destination: { ...origin.destination, port } } })).status, 503)
+  }
+  t.same([upstream.tries.length, stack.stats().frontends, stack.stats().clusters.length], [0, 0, 0])
+})
+
+t.test('a client that tries all ports of a workload fills no memory', async (t) => {
+  const { ask, origin, stack, model } = scene()
+  const target = workload('v9')
+  model.add(target)
+  for (let port = 1; port <= 6_000; port += 1) {
+    await ask({ origin: { ...origin, service: undefined, target, destination: { address: '10.0.0.1', port } } })
+  }
+  t.same([stack.stats().frontends, stack.stats().clusters.length], [4_096, 4_096])
+})
+
+t.test('a destination that no route leads to any more goes after a while, not at once', async (t) => {
+  const { ask, stack, model, time } = scene()
+  const { backend } = toService('orders')
+  if (backend.kind !== 'service') throw new Error('a service')
+  const to = (version: string) => {
+    const subset = { name: 'some', labels: { version } }
+    model.add(workload(version, { labels: { version } }))
+    model.route(
+      route({
+        action: { kind: 'forward', destinations: [{ weight: 1, filters: {}, backend: { ...backend, subset } }] },
+      }),
+    )
+    stack.update()
+  }
+  for (const version of ['a', 'b']) {
+    to(version)
+    await ask()
+  }
+  stack.update()
+  t.equal(stack.stats().clusters.length, 2)
+  time.now += 600_000
+  stack.update()
+  t.equal(stack.stats().clusters.length, 1)
+})
+
+t.test('5,000 requests while routes, policies and endpoints change all the time: none is lost', async (t) => {
+  const random = seeded(7)
+  const { stack, model, time, ask, upstream, told } = scene()
+  const names = ['v1', 'v2', 'v3', 'v4', 'v5']
+  model.add(workload('v2'))
+  stack.update()
+  upstream.script = (attempt) => {
+    if (!model.workloads.has(attempt.target.workload.uid)) attempt.fail('connect')
+    else time.timers.start(() => attempt.answer(200, {}, 'ok'), random() * 50)
+  }
+  const change = () => {
+    const name = names[Math.floor(random() * names.length)]!
+    const others = [...model.workloads.values()].filter((each) => each.health === 'healthy' && each.name !== name)
+    // two at least: of one that leaves the stack hears late
+    const enough = others.length >= 2
+    if (model.workloads.has(`uid-${name}`) && enough) model.remove(`uid-${name}`)
+    else model.add(workload(name, { health: random() < 0.2 && enough ? 'unhealthy' : 'healthy' }))
+    const kinds = ['round-robin', 'least-request', 'random', 'peak-ewma'] as const
+    if (random() < 0.3) model.treat({ loadBalancing: { kind: kinds[Math.floor(random() * 4)]! } })
+    if (random() < 0.5) model.route(route(random() < 0.5 ? {} : { timeoutMs: 10_000 }))
+  }
+  const all: Promise<{ readonly status: number; readonly body: string }>[] = []
+  for (let round = 0; round < 500; round += 1) {
+    change()
+    // the stack hears of it late, as from a feed
+    for (let count = 0; count < 10; count += 1) all.push(ask({ method: 'POST', body: 'order' }))
+    await time.pass(100)
+    stack.update()
+  }
+  await time.pass(1_000)
+  const lost = (await Promise.all(all)).filter(({ status, body }) => status !== 200 || body !== 'ok')
+  t.same(lost, [])
+  t.equal(told.length, 5_000)
+  t.ok(told.some(({ attempts }) => attempts > 1))
+  stack.update()
+  for (const { circuit, endpoints } of stack.stats().clusters) {
+    t.match(circuit, { requests: { used: 0 }, retries: { used: 0 } })
+    t.ok(endpoints.every(({ active }) => active === 0))
+  }
+  t.equal(time.waiting, 0)
 })

@@ -205,7 +205,6 @@ t.test('full and incremental agree, and what comes out is what proxies take', as
     'Accepted Conflicted',
     'Accepted NoMatchingParent',
     'Accepted UnsupportedValue',
-    'Accepted Overridden',
     'Programmed NoWaypoint',
     'ResolvedRefs BackendNotFound',
     'ResolvedRefs SubsetNotFound',

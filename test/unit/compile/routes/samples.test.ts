@@ -31,6 +31,18 @@ t.test('canary-virtual-service: 90 to subset v1, 10 to subset v2', (t) => {
   }
   t.same(counts, { 'v1 {"version":"v1"} 80': 9000, 'v2 {"version":"v2"} 80': 1000 })
   t.same(canary.said('my-service'), ['Accepted=True Accepted'])
+  const subset = (name: string) => ({ name, labels: { version: name }, policy: {}, ports: {} })
+  const found = canary.compiled.resources.find(({ kind }) => kind === 'Destination')
+  t.match(found?.value, { sources: ['default/my-service'], policy: {}, subsets: [subset('v1'), subset('v2')] })
+  const told = [...canary.compiled.conditions].flatMap(([key, list]) =>
+    key.endsWith('.networking.istio.io default/my-service') ? list : [],
+  )
+  t.ok(told.length >= 4, 'both objects are told')
+  t.same(
+    told.filter(({ type }) => type.startsWith('Ignored.')),
+    [],
+    'nothing of it is without effect',
+  )
   t.end()
 })
 

@@ -139,6 +139,16 @@ t.test('a session whose endpoint is gone, not healthy or made up begins anew', a
   t.ok((await ask({ headers: { cookie: 'session=uid-a1 80' } })).headers.has('set-cookie'))
 })
 
+t.test('a session that no longer holds follows the weights', async (t) => {
+  const { ask, upstream, model, weigh } = withSession(cookie, [1, 0])
+  const set = (await ask()).headers.get('set-cookie')!
+  model.add({ ...upstream.last.target.workload, health: 'unhealthy' })
+  weigh(0, 1)
+  const from = upstream.tries.length
+  for (let count = 0; count < 10; count += 1) await ask({ headers: { cookie: set.split(';')[0]! } })
+  t.ok(upstream.names.slice(from).every((name) => name.startsWith('b')))
+})
+
 t.test('a retry leaves the endpoint of its session, and the session moves with it', async (t) => {
   const { ask, upstream, time } = withSession(cookie)
   const set = (await ask()).headers.get('set-cookie')!
@@ -173,7 +183,8 @@ t.test('a permanent cookie lives as long as its session', async (t) => {
 })
 
 t.test('the nearest serve, and those elsewhere when the near ones are ejected', async (t) => {
-  const found = scene({ place: { locality: 'eu/a/1', labels: {} } })
+  let locality = ''
+  const found = scene({ place: () => ({ locality, labels: {} }) })
   const { model, stack, ask, upstream } = found
   model.add(workload('v1', { locality: 'eu/a/1' }), workload('v2', { locality: 'us/a/1' }))
   model.treat({
@@ -191,7 +202,11 @@ t.test('the nearest serve, and those elsewhere when the near ones are ejected', 
   })
   stack.update()
   for (let count = 0; count < 20; count += 1) await ask()
-  t.same(new Set(upstream.names), new Set(['v1']))
+  t.equal(new Set(upstream.names).size, 2, 'until it knows where it is')
+  locality = 'eu/a/1'
+  stack.update()
+  for (let count = 0; count < 20; count += 1) await ask()
+  t.same(new Set(upstream.names.slice(20)), new Set(['v1']))
   upstream.script = (attempt) => attempt.answer(attempt.target.workload.name === 'v1' ? 500 : 200)
   await ask()
   for (let count = 0; count < 5; count += 1) t.equal((await ask()).status, 200)

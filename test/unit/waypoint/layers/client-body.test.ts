@@ -2,6 +2,7 @@
 // given up in between, and no buffer is used again while somebody still needs it.
 import fc from 'fast-check'
 import t from 'tap'
+import { attachSlab, detachSlab, poisonReleased, release, waitingSlabs } from '../../../../core/net/read-buffers.ts'
 import { BodyChannel } from '../../../../waypoint/http/body.ts'
 import { Failure } from '../../../../waypoint/http/failure.ts'
 import { Headers } from '../../../../waypoint/http/message.ts'
@@ -134,5 +135,44 @@ t.test('the source stops when nobody wants the rest: not between tries, but afte
   unread.unwanted()
   unread.settle()
   t.equal(cancelled, 3)
+  t.end()
+})
+
+t.test('a buffer of the pool stays whole as long as a try may come, and goes back afterwards', (t) => {
+  poisonReleased(0x21)
+  t.teardown(() => poisonReleased(undefined))
+  const slab = attachSlab()!
+  const chunk = slab.buffer.subarray(0, 4_096).fill('x')
+  const text = chunk.toString()
+  // as a reader does that hands a slice out and reads no more into it
+  slab.retain()
+  detachSlab(slab)
+  const before = waitingSlabs()
+  const source = new BodyChannel({})
+  const body = new ClientBody(source)
+  body.keep()
+  const listened: Buffer[] = []
+  body.listen({ onData: (each) => void listened.push(each), onEnd: () => {}, onCut: () => {} })
+  const tries = [0, 1, 2].map((index) => {
+    const attempt = body.forTry()
+    let seen = ''
+    attempt.read({
+      onData: (each) => {
+        seen += each.toString()
+        release(each)
+      },
+      onEnd: () => {},
+      onError: () => {},
+    })
+    if (index === 0) source.push(chunk)
+    if (index < 2) attempt.cancel()
+    return seen
+  })
+  t.equal(tries[2], text)
+  t.same([waitingSlabs(), listened[0]?.toString()], [before, text])
+  body.lastTry()
+  t.equal(waitingSlabs(), before, 'a mirror has it still')
+  release(listened[0]!)
+  t.equal(waitingSlabs(), before + 1)
   t.end()
 })

@@ -124,3 +124,15 @@ t.test('no timer is left behind when the service goes or detection is switched o
   stack.close()
   t.equal(time.waiting, 0)
 })
+
+t.test('detection that comes while requests flow counts from then on', async (t) => {
+  const { model, stack, many, events } = detecting()
+  model.treat({})
+  stack.update()
+  await many(10)
+  t.same(events, [])
+  model.treat({ loadBalancing: { kind: 'round-robin' }, outliers: detection })
+  stack.update()
+  await many(10)
+  t.same(events, ['80 ejected'])
+})

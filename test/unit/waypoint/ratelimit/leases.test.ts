@@ -15,47 +15,48 @@ const asks = (more: Partial<LeaseRequest> = {}): LeaseRequest => ({
   held: 0,
   spent: 0,
   demandPerSecond: 10,
+  size,
   ...more,
 })
 
 t.test('the first gets all, the next gets its share of what is given back', (t) => {
   const keeper = new LeaseKeeper()
-  t.equal(keeper.lease(asks(), size, 0).tokens, 100)
-  t.equal(keeper.lease(asks({ replica: 'b' }), size, 0).tokens, 0)
-  t.equal(keeper.lease(asks({ sequence: 2, held: 40, spent: 60 }), size, 100).tokens, 0, 'more than its share is held')
-  t.equal(keeper.lease(asks({ replica: 'b', sequence: 2 }), size, 500).tokens, 25)
+  t.equal(keeper.lease(asks(), 0).tokens, 100)
+  t.equal(keeper.lease(asks({ replica: 'b' }), 0).tokens, 0)
+  t.equal(keeper.lease(asks({ sequence: 2, held: 40, spent: 60 }), 100).tokens, 0, 'more than its share is held')
+  t.equal(keeper.lease(asks({ replica: 'b', sequence: 2 }), 500).tokens, 25)
   t.end()
 })
 
 t.test('a repeated request gets the same answer and counts once', (t) => {
   const keeper = new LeaseKeeper()
-  const first = keeper.lease(asks({ spent: 10 }), size, 0)
+  const first = keeper.lease(asks({ spent: 10 }), 0)
   t.equal(first.tokens, 90)
-  t.equal(keeper.lease(asks({ spent: 10 }), size, 10), first)
+  t.equal(keeper.lease(asks({ spent: 10 }), 10), first)
   t.end()
 })
 
 t.test('one that is not heard of is taken to have spent what it held; one that leaves gives it back', (t) => {
   const crashed = new LeaseKeeper()
-  crashed.lease(asks(), size, 0)
-  t.equal(crashed.lease(asks({ replica: 'b' }), size, 1_000).tokens, 50, 'what came in since')
+  crashed.lease(asks(), 0)
+  t.equal(crashed.lease(asks({ replica: 'b' }), 1_000).tokens, 50, 'what came in since')
   const left = new LeaseKeeper()
-  left.lease(asks(), size, 0)
-  t.equal(left.lease(asks({ sequence: 2, held: 90, spent: 10, leaving: { keeps: 1 } }), size, 0).tokens, 1)
-  t.equal(left.lease(asks({ replica: 'b' }), size, 0).tokens, 89)
+  left.lease(asks(), 0)
+  t.equal(left.lease(asks({ sequence: 2, held: 90, spent: 10, leaving: { keeps: 1 } }), 0).tokens, 1)
+  t.equal(left.lease(asks({ replica: 'b' }), 0).tokens, 89)
   t.end()
 })
 
 t.test('limits are kept for themselves, and the one unused for longest is forgotten', (t) => {
   const keeper = new LeaseKeeper({ ...keeperDefaults, most: 2 })
-  for (const limit of ['a', 'b', 'a', 'c']) keeper.lease(asks({ limit, spent: 30, sequence: 1 }), size, 0)
-  t.equal(keeper.lease(asks({ limit: 'a', sequence: 1 }), size, 0).tokens, 70, 'still known: the same answer')
-  t.equal(keeper.lease(asks({ limit: 'b', sequence: 1 }), size, 0).tokens, 100)
+  for (const limit of ['a', 'b', 'a', 'c']) keeper.lease(asks({ limit, spent: 30, sequence: 1 }), 0)
+  t.equal(keeper.lease(asks({ limit: 'a', sequence: 1 }), 0).tokens, 70, 'still known: the same answer')
+  t.equal(keeper.lease(asks({ limit: 'b', sequence: 1 }), 0).tokens, 100)
   t.end()
 })
 
 t.test('a holder: credit, grants, validity, rest', (t) => {
-  const limit = new LeasedLimit({ ...leasedDefaults, replica: 'a', limit: 'l' })
+  const limit = new LeasedLimit({ ...leasedDefaults, replica: 'a', limit: 'l', size })
   t.equal(limit.wants(0), undefined, 'nobody asks')
   t.same([limit.take(1, 0), limit.take(1, 0)], [true, false], 'one on credit')
   const first = limit.wants(0)!
@@ -87,7 +88,7 @@ t.test('a holder: credit, grants, validity, rest', (t) => {
 })
 
 t.test('what a holder has lapses with the lease, also where more comes later', (t) => {
-  const limit = new LeasedLimit({ ...leasedDefaults, replica: 'a', limit: 'l' })
+  const limit = new LeasedLimit({ ...leasedDefaults, replica: 'a', limit: 'l', size })
   limit.take(1, 0)
   limit.wants(0)
   limit.granted({ sequence: 1, tokens: 5, validMs: 1_000 }, 10)
@@ -118,7 +119,7 @@ function play({ seed, replicas, churn, loss, delayMs, demand, size: limit, secon
   let born = 0
   const make = () => {
     born += 1
-    return new LeasedLimit({ ...leasedDefaults, replica: `r${born}`, limit: 'l' })
+    return new LeasedLimit({ ...leasedDefaults, replica: `r${born}`, limit: 'l', size: limit })
   }
   const living = Array.from({ length: replicas }, make)
   const wire: { readonly atMs: number; run(): void }[] = []
@@ -129,7 +130,7 @@ function play({ seed, replicas, churn, loss, delayMs, demand, size: limit, secon
       const returns = arrives + random() * delayMs
       if (random() >= loss) wire.push({ atMs: returns, run: () => from.granted(grant, returns) })
     }
-    wire.push({ atMs: arrives, run: () => reply(keeper.lease(request, limit, arrives)) })
+    wire.push({ atMs: arrives, run: () => reply(keeper.lease(request, arrives)) })
   }
   for (let now = 0; now < seconds * 1_000; now += 10) {
     wire.sort((a, b) => a.atMs - b.atMs)

@@ -1,0 +1,156 @@
+// `npm run bench:waypoint`: a waypoint beside HAProxy and nginx in its place, between the same daemons, in interleaved rounds. Builds a
+// lab, measures, prints a table, writes bench/results/waypoint.json and removes everything, also when interrupted.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { asMeshError, MeshError } from '../../core/base/errors.ts'
+import { type Judged, judge, renderJudged } from '../goals.ts'
+import { resultsOf, seriesOf } from '../results.ts'
+import { type Outcome, runScenarios } from '../runner.ts'
+import { renderTable } from '../table.ts'
+import { scenarios } from './scenarios.ts'
+import { hops, type Subject, subjects } from './subjects.ts'
+import type { Target } from './target.ts'
+import { World } from './world.ts'
+
+const usage = `npm run bench:waypoint [-- FLAGS]
+
+  --quick            small answers over HTTP/1.1 and HTTP/2 and gRPC, one second each, 3 rounds
+  --subjects A,B     of ${subjects.join(', ')}
+  --scenarios A,B    names or groups: ${scenarios.map(({ name }) => name).join(', ')}; http1, http2, grpc
+  --rounds N         (5; quick: 3)
+  --seconds N        length of one run (2; quick: 1)
+  --workers N        threads or processes of each proxy (1)
+  --profile DIR      daemons and waypoint write CPU profiles there, at the end
+  -o FILE            where the results go (bench/results/waypoint.json; quick: nowhere unless given)
+`
+
+/** Of the issue: HTTP/1.1, 1 KB, through daemon, waypoint, daemon. */
+const goals = ['http1-1k-32', 'http1-1k-128'].flatMap((scenario) =>
+  (['haproxy', 'nginx'] as const).map((against) => ({ scenario, metric: 'rate', against, floor: 0.6, goal: 1 })),
+)
+
+const began = performance.now()
+function progress(text: string): void {
+  process.stderr.write(`${((performance.now() - began) / 1_000).toFixed(1).padStart(7)}  ${text}\n`)
+}
+
+function readOptions(words: readonly string[]) {
+  const { values } = parseArgs({
+    args: [...words],
+    options: {
+      quick: { type: 'boolean' },
+      subjects: { type: 'string' },
+      scenarios: { type: 'string' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      workers: { type: 'string' },
+      profile: { type: 'string' },
+      output: { type: 'string', short: 'o' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  })
+  const quick = values.quick === true
+  const names = scenarios.flatMap(({ name, group }) => [name, group])
+  const wanted = list(values.scenarios, names, '--scenarios')
+  const chosen = list(values.subjects, subjects, '--subjects')
+  return {
+    help: values.help === true,
+    subjects: subjects.filter((name) => chosen.length === 0 || chosen.includes(name)),
+    scenarios: scenarios.filter(({ name, group, quick: short }) =>
+      wanted.length > 0 ? wanted.includes(name) || wanted.includes(group) : short || !quick,
+    ),
+    rounds: whole(values.rounds, quick ? 3 : 5, '--rounds'),
+    seconds: whole(values.seconds, quick ? 1 : 2, '--seconds'),
+    workers: whole(values.workers, 1, '--workers'),
+    profile: values.profile === undefined ? undefined : resolve(values.profile),
+    output: values.output ?? (quick ? undefined : 'bench/results/waypoint.json'),
+  }
+}
+
+function list(text: string | undefined, known: readonly string[], flag: string): readonly string[] {
+  const words = (text ?? '').split(',').filter((word) => word !== '')
+  const strange = words.filter((word) => !known.includes(word))
+  if (strange.length === 0) return words
+  throw new MeshError('CONFIG_INVALID', `${flag}: no ${strange.join(', ')}; there are ${known.join(', ')}`)
+}
+
+function whole(text: string | undefined, fallback: number, flag: string): number {
+  const value = text === undefined ? fallback : Number(text)
+  if (Number.isInteger(value) && value > 0 && value <= 10_000) return value
+  throw new MeshError('CONFIG_INVALID', `${flag}: expected a whole number above 0, found "${text}"`)
+}
+
+type Options = ReturnType<typeof readOptions>
+
+async function bench(options: Options, signal: AbortSignal): Promise<Outcome> {
+  const { rounds, seconds, workers, profile } = options
+  if (profile !== undefined) mkdirSync(profile, { recursive: true })
+  const nodeOptions = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
+  const world = await World.up({ subjects: options.subjects, workers, nodeOptions, progress, signal })
+  try {
+    await warmUp(world.targets, signal)
+    const settings = { seconds, rate: 0, churnMinutes: 0 }
+    return await runScenarios<Target>({
+      scenarios: options.scenarios,
+      targets: world.targets,
+      rounds,
+      settings,
+      progress,
+      signal,
+    })
+  } finally {
+    progress('removing the lab')
+    await world.close()
+  }
+}
+
+async function warmUp(targets: readonly Target[], signal: AbortSignal): Promise<void> {
+  for (const target of targets) {
+    signal.throwIfAborted()
+    for (const seconds of [2, 2]) await target.wrk({ path: '/1k', connections: 32, seconds })
+    await target.h2load({ path: '/1k', connections: 8, streams: 4, seconds: 1 }).catch((error: unknown) => {
+      progress(`${target.name}: warm-up: ${asMeshError(error, 'LAB_FAILED').message}`)
+    })
+  }
+}
+
+function report(options: Options, { samples, failures }: Outcome): void {
+  const series = seriesOf(samples)
+  process.stdout.write(`\n${renderTable(series, options.subjects, 'culvert')}\nhops:\n`)
+  for (const subject of options.subjects)
+    process.stdout.write(`  ${subject}: ${hops[subject as Subject].join(' → ')}\n`)
+  const judged: readonly Judged[] = judge(series, goals)
+  if (judged.length > 0) process.stdout.write(`\n${renderJudged(judged)}`)
+  for (const { scenario, subject, round, reason } of failures) {
+    process.stdout.write(`failed: ${scenario}, ${subject}, round ${round + 1}: ${reason}\n`)
+  }
+  if (options.output === undefined) return
+  const file = resolve(options.output)
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, `${JSON.stringify(resultsOf(samples), null, 1)}\n`)
+  progress(`wrote ${file}`)
+}
+
+async function main(): Promise<number> {
+  const options = readOptions(process.argv.slice(2))
+  if (options.help) {
+    process.stdout.write(usage)
+    return 0
+  }
+  const [load = 0] = loadavg()
+  if (load > 1) progress(`load average ${load.toFixed(1)}: others are using this machine, and the figures will show it`)
+  const abort = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => abort.abort())
+  const outcome = await bench(options, abort.signal)
+  report(options, outcome)
+  return outcome.failures.some(({ subject }) => subject === 'culvert') ? 1 : 0
+}
+
+try {
+  process.exitCode = await main()
+} catch (error: unknown) {
+  process.stderr.write(`${asMeshError(error, 'LAB_FAILED').message}\n`)
+  process.exitCode = 1
+}

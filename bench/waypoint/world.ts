@@ -1,0 +1,182 @@
+// Everything that is measured, up and running: a lab with a waypoint, the peers as enrolled workloads, the applications. Built by main.ts,
+// which closes it; scenarios get its targets.
+import type { ChildProcess } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { MeshError } from '../../core/base/errors.ts'
+import { warmThreadPool } from '../../core/net/sys.ts'
+import { downLab } from '../../lab/down.ts'
+import { spawnInWorkload } from '../../lab/exec.ts'
+import { stopUnit } from '../../lab/faults.ts'
+import { type Lab, upLab, waitUntil } from '../../lab/lab.ts'
+import { workloadKey } from '../../lab/units.ts'
+import { parse } from '../../test/helpers/netns-world.ts'
+import { render } from '../peers.ts'
+import {
+  applicationOf,
+  hosts,
+  namespace,
+  type Peer,
+  peers,
+  ports,
+  type Subject,
+  waypointManifests,
+  waypointTopology,
+} from './subjects.ts'
+import { Target, waypointUnit } from './target.ts'
+
+export interface WorldOptions {
+  readonly subjects: readonly Subject[]
+  /** Data workers of daemons and waypoint, threads or processes of a peer. */
+  readonly workers: number
+  /** For the waypoint's Node, and for the daemons'. */
+  readonly nodeOptions: readonly string[]
+  readonly progress: (text: string) => void
+  readonly signal: AbortSignal
+}
+
+const unlimited: readonly string[] = ['sh', '-c', 'ulimit -n "$(ulimit -Hn)" && exec "$@"', 'sh']
+const configured: Readonly<Record<Peer, { readonly template: string; readonly command: readonly string[] }>> = {
+  haproxy: { template: 'haproxy.cfg', command: ['haproxy', '-db', '-f'] },
+  nginx: { template: 'nginx.conf', command: ['nginx', '-e', 'stderr', '-c'] },
+}
+
+export class World {
+  readonly #options: WorldOptions
+  readonly #lab: Lab
+  readonly #folder: string
+  readonly #children: ChildProcess[] = []
+  readonly #targets: Target[] = []
+  #closing = false
+
+  private constructor(options: WorldOptions, lab: Lab) {
+    this.#options = options
+    this.#lab = lab
+    this.#folder = mkdtempSync(join(tmpdir(), 'culvert-bench-'))
+  }
+
+  /** Builds all of it and returns when every target answers. What was built is removed where that fails. */
+  static async up(options: WorldOptions): Promise<World> {
+    await warmThreadPool()
+    const world = new World(options, await startLab(options))
+    try {
+      await world.#start()
+      return world
+    } catch (error: unknown) {
+      await world.close()
+      throw error
+    }
+  }
+
+  get targets(): readonly Target[] {
+    return this.#targets
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true
+    for (const child of this.#children) child.kill('SIGTERM')
+    // In order, so that what is being profiled writes what it has.
+    if (this.#options.nodeOptions.length > 0) {
+      const units = [...Object.values(hosts).map((host) => `daemon@${host}`), waypointUnit]
+      await Promise.all(units.map((unit) => stopUnit(this.#lab.selector, unit)))
+    }
+    await downLab(this.#lab.selector)
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  async #start(): Promise<void> {
+    const { subjects, progress, workers } = this.#options
+    progress('starting the applications and the peers')
+    this.#writeBodies()
+    for (const name of ['application', 'application-behind']) {
+      const values = { FOLDER: this.#folder, NAME: name, THREADS: 1, HTTP: ports.http, H2: ports.h2 }
+      const file = this.#write(`${name}.conf`, render(template('application.conf'), values))
+      this.#spawn(name, ['nginx', '-e', 'stderr', '-c', file])
+    }
+    for (const name of subjects) {
+      const pid = isPeer(name) ? { pid: this.#startPeer(name, workers) } : {}
+      this.#targets.push(new Target({ name, selector: this.#lab.selector, folder: this.#folder, ...pid }))
+    }
+    await Promise.all(this.#targets.map((target) => this.#waitAnswer(target)))
+  }
+
+  #writeBodies(): void {
+    const folder = join(this.#folder, 'bodies')
+    mkdirSync(join(folder, 'grpc'), { recursive: true })
+    writeFileSync(join(folder, '1k'), 'k'.repeat(1_024))
+    writeFileSync(join(folder, '64k'), 'k'.repeat(65_536))
+    // A gRPC message: not compressed, 100 bytes.
+    const message = Buffer.concat([Buffer.from([0, 0, 0, 0, 100]), Buffer.alloc(100, 1)])
+    writeFileSync(join(folder, 'message'), message)
+    writeFileSync(join(folder, 'grpc', 'unary'), message)
+  }
+
+  #startPeer(peer: Peer, threads: number): number {
+    const { template: name, command } = configured[peer]
+    const [application = ''] = this.#lab.plan.workloads.find(
+      (workload) => workloadKey(workload) === `${applicationOf(peer)}.${namespace}`,
+    )!.addresses
+    const values = { FOLDER: this.#folder, THREADS: threads, HTTP: ports.http, H2: ports.h2, APPLICATION: application }
+    return this.#spawn(peer, [...command, this.#write(name, render(template(name), values))])
+  }
+
+  #write(name: string, text: string): string {
+    const file = join(this.#folder, name)
+    writeFileSync(file, text)
+    return file
+  }
+
+  #spawn(workload: string, command: readonly string[]): number {
+    const child = spawnInWorkload(
+      this.#lab.selector,
+      `${workload}.${namespace}`,
+      [...unlimited, ...command],
+      ['ignore', 'inherit', 'inherit'],
+    )
+    this.#children.push(child)
+    child.once('exit', (code, signal) => {
+      if (!this.#closing) this.#options.progress(`${command.join(' ')} ended with ${signal ?? `status ${code}`}`)
+    })
+    return child.pid!
+  }
+
+  async #waitAnswer(target: Target): Promise<void> {
+    let last: unknown
+    const answers = async (): Promise<boolean> => {
+      this.#options.signal.throwIfAborted()
+      try {
+        await target.wrk({ path: '/1k', connections: 1, seconds: 1 })
+        return true
+      } catch (error: unknown) {
+        last = error
+        return false
+      }
+    }
+    await waitUntil(`${target.name} answers`, answers, 30_000).catch((error: unknown) => {
+      throw new MeshError('LAB_FAILED', `${target.name} does not answer: ${String(last)}`, { cause: error })
+    })
+  }
+}
+
+function isPeer(subject: Subject): subject is Peer {
+  return (peers as readonly string[]).includes(subject)
+}
+
+function template(name: string): string {
+  return readFileSync(fileURLToPath(new URL(`./peers/${name}`, import.meta.url)), 'utf8')
+}
+
+function startLab({ workers, nodeOptions, progress, signal }: WorldOptions): Promise<Lab> {
+  const node: Readonly<Record<string, string>> = nodeOptions.length === 0 ? {} : { NODE_OPTIONS: nodeOptions.join(' ') }
+  const units = [...Object.values(hosts).map((host) => `daemon@${host}`), waypointUnit]
+  return upLab({
+    name: `benchw${process.pid}`,
+    topology: waypointTopology(),
+    objects: parse(waypointManifests),
+    environment: Object.fromEntries(units.map((unit) => [unit, { CULVERT_WORKERS: String(workers), ...node }])),
+    progress,
+    signal,
+  })
+}
