@@ -113,13 +113,13 @@ export function changeProblems({ report, changes }: ChangeFigures, plan: ChangeP
   ]
 }
 
-/** Between the second and the last quarter of the life of a process that was not restarted. */
+/** Between the third and the last quarter of a run without restarts: code and heap have found their size by then. */
 export function memoryProblems({ rssKib }: ChangeFigures, mostGrowthKib: number): readonly string[] {
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
   return Object.entries(rssKib).flatMap(([replica, samples]) => {
     const quarter = Math.floor(samples.length / 4)
     if (quarter < 3) return []
-    const growth = mean(samples.slice(-quarter)) - mean(samples.slice(quarter, 2 * quarter))
+    const growth = mean(samples.slice(-quarter)) - mean(samples.slice(-2 * quarter, -quarter))
     return growth <= mostGrowthKib ? [] : [`${replica} grew by ${Math.round(growth)} KiB`]
   })
 }
