@@ -1,6 +1,6 @@
 // Where connections go that are not HTTP, and which are to be taken for it: by the rules of TCPRoute, TLSRoute and VirtualService, else
 // to the service that the client asked for. Owned by data-plane.ts.
-import { compileConnections, routeConnection, takesHttp } from '../core/decide/http/route-connection.ts'
+import { asksServerName, compileConnections, routeConnection, takesHttp } from '../core/decide/http/route-connection.ts'
 import type { RouteTable } from '../core/model/routes.ts'
 import { serviceKey } from '../core/model/snapshot.ts'
 import type { Endpoint } from './balance/endpoint-table.ts'
@@ -46,6 +46,12 @@ export class ConnectionRouting {
     return named ?? (table === undefined ? undefined : 'http')
   }
 
+  /** Whether a connection that is no HTTP is routed by the server name of its TLS, so that somebody must wait for it. */
+  asksServerName(origin: Origin): boolean {
+    const table = this.#tableOf(origin)
+    return table !== undefined && asksServerName(table, origin.identity.namespace)
+  }
+
   /** Decides once, by the weights, then picks endpoints of the same destination. */
   picking(origin: Origin, serverName: string | undefined): Picking {
     const tried = new Set<Endpoint>()
@@ -63,7 +69,7 @@ export class ConnectionRouting {
       tried.add(picked)
       picked.began()
       current = picked
-      return servingFacts(picked.facts).shared
+      return servingFacts(picked.facts).upstream
     }
     return { pick, ended }
   }
@@ -71,7 +77,10 @@ export class ConnectionRouting {
   #clusterOf(origin: Origin, serverName: string | undefined): Cluster {
     const { service, target, destination, address, identity, workload } = origin
     const { port } = destination
-    if (service === undefined) return this.#clusters.ofWorkload(target?.uid ?? '', port)
+    if (service === undefined) return this.#clusters.onceOfWorkload(target?.uid ?? '', port)
+    if (!service.ports.some((each) => each.port === port)) {
+      throw new Failure('no-endpoint', `${serviceKey(service)} has no port ${port}`)
+    }
     const table = this.#tableOf(origin)
     if (table === undefined) return this.#clusters.ofService(serviceKey(service), port)
     const decision = routeConnection(

@@ -145,8 +145,10 @@ export class Wire {
   get full(): boolean {
     const { stream } = this
     const queued = stream instanceof TunnelHttp2Stream ? stream.queuedBytes : stream.writableLength
-    this.#waits = queued >= fullBytes
-    return this.#waits
+    const full = queued >= fullBytes
+    // Only `onDrained` takes it back: whoever asks again meanwhile still waits for that.
+    if (full) this.#waits = true
+    return full
   }
 
   readonly #drained = (): void => {

@@ -45,6 +45,8 @@ export class WaypointWorld {
   readonly host: Host
   readonly loopback = new LoopbackSockets()
   readonly seen: Seen[] = []
+  /** Connections that were not HTTP, which endpoints echo. */
+  readonly raw: { readonly endpoint: string; readonly first: Buffer }[] = []
   readonly waypointState: string
   answer: Answer = (_, response, endpoint) => response.end(endpoint)
   readonly #test: Test
@@ -158,6 +160,12 @@ export class WaypointWorld {
     stream.once('readable', () => {
       const first = stream.read() as Buffer | null
       if (first === null) return
+      if (!/^[A-Z]{3}/.test(first.toString('latin1'))) {
+        this.raw.push({ endpoint, first })
+        stream.write(first)
+        stream.pipe(stream)
+        return
+      }
       stream.unshift(first)
       const isHttp2 = first.toString('latin1').startsWith('PRI')
       const server = isHttp2 ? createHttp2Server(answer as never) : createServer(answer)

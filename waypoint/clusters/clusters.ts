@@ -67,10 +67,19 @@ export class Clusters {
 
   /** A workload by its own address: no service's rules hold. */
   ofWorkload(workload: string, port: number): Cluster {
-    return this.#entry(workloadKey(workload, port), () => {
-      const cluster = new Cluster({ workload, port }, this.#deps)
-      return { cluster, subset: undefined, workload, basis: undefined, unusedSinceMs: undefined }
-    })
+    return this.#entry(workloadKey(workload, port), () => this.#workloadEntry(workload, port))
+  }
+
+  /** As `ofWorkload`, for one connection: nothing is kept of it, so clients may try as many ports as they like. */
+  onceOfWorkload(workload: string, port: number): Cluster {
+    const entry = this.#workloadEntry(workload, port)
+    this.#follow(entry)
+    return entry.cluster
+  }
+
+  #workloadEntry(workload: string, port: number): Entry {
+    const cluster = new Cluster({ workload, port }, this.#deps)
+    return { cluster, subset: undefined, workload, basis: undefined, unusedSinceMs: undefined }
   }
 
   #entry(key: string, make: () => Entry): Cluster {

@@ -144,6 +144,14 @@ t.test('waypoints of others, and what they could not take, do not count', async 
   t.match(world(objects, refused('shop/else.shop.svc.cluster.local:80')).programmed(httpRoute), { status: 'True' })
 })
 
+t.test('a wildcard may be about any service: every waypoint counts, and no agent', async (t) => {
+  const everything = route('VirtualService', { hosts: ['*.shop.svc.cluster.local'], http: [] })
+  const objects = [behind, wp, orders, worker, instance('w1', '10.0.0.8'), everything]
+  const of = (sessions: Sessions) => world(objects, sessions).programmed(everything)
+  t.match(of({ h1: has('agent', 1), w1: has('waypoint', 5) }), { status: 'True' })
+  t.match(of({ h1: has('agent', 5), w1: has('waypoint', 1) }), { reason: 'Pending' })
+})
+
 t.test('a policy of layer 4 waits for agents and waypoints alike', async (t) => {
   const denied = policy('p', { action: 'DENY', rules: [{}] })
   const objects = [wp, worker, instance('w1', '10.0.0.8'), denied]
