@@ -235,11 +235,11 @@ export class DataPlane {
 
   #carry(stream: Duplex, origin: Origin, closed: () => void): LiveConnection {
     const refused = (code: string): void => this.#badRequests.labels([code]).add(1)
-    const http = { origin, handler: this.#stack.handle, clock }
+    const http = { origin, handler: this.#stack.handle, pathNormalization: 'BASE', clock } as const
     return new ClientConnection(stream, {
       hint: this.#routing.hintFor(origin),
       silentMs: this.#options.config.detectTimeout,
-      http1: { ...http, pathNormalization: 'BASE', onRefused: ({ code }) => refused(code), onClosed: closed },
+      http1: { ...http, onRefused: ({ code }) => refused(code), onClosed: closed },
       http2: (detached, first) => {
         const options = {
           ...http,
