@@ -41,7 +41,8 @@ export class ConnectionRouting {
     if (service === undefined) return undefined
     const table = this.#tableOf(origin)
     if (table !== undefined && !takesHttp(table, identity.namespace)) return 'tcp'
-    const named = hintOf(service.ports.find(({ port }) => port === destination.port)?.name ?? '')
+    const called = service.ports.find(({ port }) => port === destination.port)
+    const named = hintOf(called?.name ?? '', called?.appProtocol)
     return named ?? (table === undefined ? undefined : 'http')
   }
 

@@ -1,9 +1,11 @@
 // All destinations that routes lead to, made when one is first asked for and kept as long as the model has it. Follows the model: only
 // what a change touches is worked on.
+
 import { isDeepStrictEqual } from 'node:util'
 import type { Destination } from '../../core/model/destinations.ts'
 import type { Backend, Subset } from '../../core/model/routes.ts'
 import type { Service, Workload } from '../../core/model/types.ts'
+import { takesHttp2 } from '../detect.ts'
 import type { RoutingModel } from '../routing-model.ts'
 import { Cluster, type ClusterDeps } from './cluster.ts'
 import { endpointOf, hasLabels, type ServingFacts, workloadEndpoint } from './endpoints.ts'
@@ -188,6 +190,7 @@ export class Clusters {
       },
       service?.hostname,
       service?.identities ?? none,
+      takesHttp2(service?.ports.find((each) => each.port === port)?.appProtocol) ? 'http2' : 'auto',
     )
   }
 
