@@ -19,6 +19,7 @@ import type { Place } from './clusters/options.ts'
 import type { WaypointConfig } from './config.ts'
 import { ConnectionRouting } from './connection-routing.ts'
 import type { Origin } from './exchange.ts'
+import type { HttpError } from './http/error.ts'
 import { Http2ServerConnection } from './http2/server-connection.ts'
 import { originOf, type Self, servedAt } from './origin.ts'
 import { LocalBuckets } from './ratelimit/token-bucket.ts'
@@ -244,7 +245,7 @@ export class DataPlane {
         const options = {
           ...http,
           scheme: 'http',
-          onRefused: refused,
+          onRefused: ({ code }: HttpError) => refused(code),
           onDefect: (error: Error) => this.#options.log.error({ err: error }, 'a request failed in an unexpected way'),
           onClosed: closed,
         } as const
