@@ -41,6 +41,8 @@ export function loggedError(error: unknown, withStack: boolean, depth = 0): Logg
  */
 export function createLogger(options: { name: string; level?: string; fd?: number; gather?: boolean }): Logger {
   const serialize = (error: unknown) => loggedError(error, log.isLevelEnabled('debug'))
+  const fd = options.fd ?? 2
+  const stream: LevelledStream = options.gather === true ? gathered(fd) : pino.destination({ dest: fd, sync: true })
   const log: Logger = pino(
     {
       name: options.name,
@@ -50,9 +52,10 @@ export function createLogger(options: { name: string; level?: string; fd?: numbe
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: serialize, error: serialize },
     },
-    options.gather === true ? gathered(options.fd ?? 2) : pino.destination({ dest: options.fd ?? 2, sync: true }),
+    stream,
   )
-  return log
+  // Children inherit it.
+  return Object.assign(log, { [destination]: stream })
 }
 
 let stampedAt = 0
@@ -106,6 +109,37 @@ function writeAll(fd: number, bytes: Buffer): void {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fullPipeWaitMs)
     }
   }
+}
+
+/** Where the lines of a logger of `createLogger`, and of its children, go. */
+const destination = Symbol('destination')
+
+/** Adds a line with the members of a JSON object, without its braces. */
+export type LineWriter = (members: string) => void
+
+/**
+ * For lines that are made by the ten thousand: what they have in common is turned into text once, the rest by who knows it best (`quoted`).
+ * They look like every other line of `log`, whose level is asked by the caller.
+ */
+export function lineWriter(log: Logger, level: 'info' | 'warn', message: string): LineWriter {
+  const stream: LevelledStream | undefined = Reflect.get(log, destination)
+  if (stream === undefined) return (members) => log[level](JSON.parse(`{${members}}`), message)
+  const first = `{"level":"${level}"`
+  // pino leaves the pid out of what it tells.
+  const common = `"pid":${process.pid},${JSON.stringify(log.bindings()).slice(1, -1)}`
+  const last = `,"msg":${JSON.stringify(message)}}\n`
+  const value = log.levels.values[level]!
+  return (members) => {
+    stream.lastLevel = value
+    stream.write(`${first}${isoTime()},${common},${members}${last}`)
+  }
+}
+
+const plain = /^[ !#-[\]-~]*$/
+
+/** The text as JSON has it. */
+export function quoted(text: string): string {
+  return plain.test(text) ? `"${text}"` : JSON.stringify(text)
 }
 
 /** A logger that writes nothing, for tests and for callers that report in another way. */

@@ -1,7 +1,8 @@
 // Metrics and the access log of a waypoint: one count and one line per request, when its answer has ended. The stack tells of each
 // (report.ts). What requests of one caller to one endpoint have in common is made once.
-import type { Logger } from '../../core/base/log.ts'
+import { type LineWriter, type Logger, lineWriter, quoted } from '../../core/base/log.ts'
 import type { Family, MetricSet } from '../../core/base/metrics.ts'
+import type { RouteOrigin } from '../../core/model/routes.ts'
 import type { Service } from '../../core/model/types.ts'
 import type { Origin } from '../exchange.ts'
 import { meanings } from '../http/failure.ts'
@@ -24,8 +25,16 @@ interface Kind {
   readonly facts: RequestFacts
   /** Key of the service that they were for. */
   readonly destination: string | undefined
-  readonly log: Logger
   series: Series
+  /** What all their lines of the access log say, as members of JSON. */
+  readonly pair: string
+  /** The line before, as far as it is likely to come again. */
+  asked: string
+  method: string
+  authority: string
+  served: string
+  protocol: string
+  route: RouteOrigin | undefined
 }
 
 /** Of one client connection; beyond it the oldest is found anew when it comes again. */
@@ -33,6 +42,7 @@ const kindsPerOrigin = 16
 
 export class RequestTelemetry implements Telemetry {
   readonly #log: Logger
+  readonly #lines: Readonly<Record<'info' | 'warn', LineWriter>>
   readonly #table: SeriesTable
   readonly #options: RequestTelemetryOptions
   readonly #connections: ConnectionTelemetry
@@ -44,6 +54,8 @@ export class RequestTelemetry implements Telemetry {
 
   constructor(metrics: MetricSet, log: Logger, options: RequestTelemetryOptions) {
     this.#log = log.child({ scope: 'access' })
+    const line = (level: 'info' | 'warn') => lineWriter(this.#log, level, 'request complete')
+    this.#lines = { info: line('info'), warn: line('warn') }
     this.#options = options
     this.#connections = new ConnectionTelemetry(metrics, this.#log)
     this.#table = new SeriesTable(metrics, options.maxSeries ?? 5_000)
@@ -59,7 +71,6 @@ export class RequestTelemetry implements Telemetry {
   /** The access log's own level; a child logger does not follow its parent. */
   set logLevel(level: string) {
     this.#log.level = level
-    this.#recent = new WeakMap()
   }
 
   exchangeEnded(report: ExchangeReport): void {
@@ -72,7 +83,7 @@ export class RequestTelemetry implements Telemetry {
     series.responseBytes.observe(report.responseBytes)
     if (report.attempts > 1) this.#retries.labels([kind.facts.service?.hostname ?? '']).add(report.attempts - 1)
     const level = report.flags.length === 0 ? 'info' : 'warn'
-    if (this.#log.isLevelEnabled(level)) kind.log[level](lineOf(report, kind.facts, durationMs), 'request complete')
+    if (this.#log.isLevelEnabled(level)) this.#lines[level](lineOf(report, kind, durationMs))
   }
 
   /** One that was not HTTP. */
@@ -106,7 +117,7 @@ export class RequestTelemetry implements Telemetry {
     const facts = this.#factsOf(report, flags)
     const series = this.#table.get(requestLabelValues(facts, clusterName))
     const destination = report.cluster?.name.service
-    const kind: Kind = { facts, destination, series, log: this.#log.child(pairFields(facts, clusterName)) }
+    const kind: Kind = { ...unseen, facts, destination, series, pair: members(pairFields(facts, clusterName)) }
     kinds.push(kind)
     return kind
   }
@@ -155,30 +166,41 @@ function flagsOf({ flags, ending }: ExchangeReport): string {
   return all.length === 0 ? '-' : all.join(',')
 }
 
-function lineOf(
-  report: ExchangeReport,
-  facts: RequestFacts,
-  durationMs: number,
-): Readonly<Record<string, string | number>> {
-  const { exchange, route, attempts, reason, wouldRefuse, grpcStatus } = report
+const unseen = { asked: '', method: '', authority: '', served: '', protocol: '', route: undefined }
+
+function lineOf(report: ExchangeReport, kind: Kind, durationMs: number): string {
+  const { exchange, attempts, reason, wouldRefuse } = report
   const id = exchange.head.headers.get('x-request-id')
-  return {
-    method: report.method,
-    authority: report.authority,
-    path: report.path,
-    protocol: exchange.upgrade ?? (exchange.grpc ? 'grpc' : exchange.protocol),
-    status: report.status,
-    ...(grpcStatus === undefined ? {} : { grpc_status: grpcStatus }),
-    flags: facts.flags,
-    ...(route === undefined
-      ? {}
-      : { route: `${route.kind} ${route.namespace}/${route.name} ${route.rule ?? route.index}` }),
-    ...(attempts > 1 ? { attempts } : {}),
-    ...(reason === '' ? {} : { error: reason }),
-    ...(wouldRefuse.length === 0 ? {} : { 'ratelimit.dry_run': wouldRefuse.join(',') }),
-    ...(id === undefined ? {} : { request_id: id }),
-    bytes_recv: report.requestBytes,
-    bytes_sent: report.responseBytes,
-    duration: `${Math.round(durationMs)}ms`,
-  }
+  const retried = attempts > 1 ? `,"attempts":${attempts}` : ''
+  const error = reason === '' ? '' : `,"error":${quoted(reason)}`
+  const limits = wouldRefuse.length === 0 ? '' : `,"ratelimit.dry_run":${quoted(wouldRefuse.join(','))}`
+  const request = id === undefined ? '' : `,"request_id":${quoted(id)}`
+  const bytes = `,"bytes_recv":${report.requestBytes},"bytes_sent":${report.responseBytes}`
+  return `${askedOf(report, kind)},"path":${quoted(report.path)}${servedOf(report, kind)}${retried}${error}${limits}${request}${bytes},"duration":"${Math.round(durationMs)}ms"`
+}
+
+/** A client asks the same host in the same way again and again. */
+function askedOf({ method, authority }: ExchangeReport, kind: Kind): string {
+  if (kind.method === method && kind.authority === authority) return kind.asked
+  kind.method = method
+  kind.authority = authority
+  kind.asked = `${kind.pair},"method":${quoted(method)},"authority":${quoted(authority)}`
+  return kind.asked
+}
+
+function servedOf({ exchange, route }: ExchangeReport, kind: Kind): string {
+  const protocol = exchange.upgrade ?? (exchange.grpc ? 'grpc' : exchange.protocol)
+  if (kind.protocol === protocol && kind.route === route) return kind.served
+  const { status, grpcStatus, flags } = kind.facts
+  kind.protocol = protocol
+  kind.route = route
+  const called = grpcStatus === undefined ? '' : `,"grpc_status":${JSON.stringify(grpcStatus)}`
+  const rule = route && `${route.kind} ${route.namespace}/${route.name} ${route.rule ?? route.index}`
+  const by = rule === undefined ? '' : `,"route":${quoted(rule)}`
+  kind.served = `,"protocol":"${protocol}","status":${status}${called},"flags":${quoted(flags)}${by}`
+  return kind.served
+}
+
+function members(fields: Readonly<Record<string, string>>): string {
+  return JSON.stringify(fields).slice(1, -1)
 }

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import fc from 'fast-check'
 import t from 'tap'
 import { MeshError } from '../../../core/base/errors.ts'
-import { createLogger, type Logger, loggedError, nullLogger } from '../../../core/base/log.ts'
+import { createLogger, type Logger, lineWriter, loggedError, nullLogger, quoted } from '../../../core/base/log.ts'
 
 type Line = Readonly<Record<string, unknown>>
 
@@ -40,6 +41,35 @@ t.test('a log that gathers writes the lines of a turn in order at its end, and a
   await nextTurn()
   t.same(written(), ['one', 'two', 'three', 'four'])
   await handle.close()
+})
+
+t.test('a line that its writer made is like one of the logger', async (t) => {
+  const lines = await linesOf(t.testdir(), (log) => {
+    const access = log.child({ scope: 'access', note: 'a "b" \u2028 ü' })
+    access.info({ path: '/a', bytes: 7 }, 'done')
+    lineWriter(access, 'info', 'done')('"path":"/a","bytes":7')
+    access.warn({ path: '/b' }, 'gone')
+    lineWriter(access, 'warn', 'gone')('"path":"/b"')
+  })
+  const [one, other, third, fourth] = lines.map((line) => JSON.stringify({ ...line, time: '' }))
+  t.equal(other, one)
+  t.equal(fourth, third)
+  t.ok(lines.every((line) => /^\d{4}-\d\d-\d\dT/.test(String(line['time']))))
+})
+
+t.test('a line for a logger of another making goes through that logger', (t) => {
+  t.doesNotThrow(() => lineWriter(nullLogger(), 'info', 'done')('"path":"/a"'))
+  t.end()
+})
+
+t.test('quoted text is JSON, whatever it is', (t) => {
+  const text = fc.oneof(
+    fc.string(),
+    fc.string({ unit: 'binary' }),
+    fc.string({ unit: fc.nat(0xffff).map((code) => String.fromCharCode(code)) }),
+  )
+  fc.assert(fc.property(text, (value) => quoted(value) === JSON.stringify(value)))
+  t.end()
 })
 
 t.test('levels below the chosen one are left out', async (t) => {

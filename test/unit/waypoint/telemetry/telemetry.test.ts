@@ -1,5 +1,6 @@
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import { nullLogger } from '../../../../core/base/log.ts'
+import { createLogger, nullLogger } from '../../../../core/base/log.ts'
 import { exposition, MetricSet } from '../../../../core/base/metrics.ts'
 import type { Workload } from '../../../../core/model/types.ts'
 import { Exchange, type Origin } from '../../../../waypoint/exchange.ts'
@@ -116,4 +117,49 @@ t.test('the number of series is bounded, and one that comes again counts on', as
   const counted = (await text()).split('\n').filter((line) => line.startsWith('istio_requests_total{'))
   t.ok(counted.length <= 4, String(counted.length))
   t.ok(counted.every((line) => Number(line.split(' ').at(-1)) >= 1))
+})
+
+t.test('the access log says of each request what it was, however alike the one before', (t) => {
+  const file = `${t.testdir()}/log`
+  const fd = openSync(file, 'w')
+  const log = createLogger({ name: 'waypoint', fd })
+  const options = { clusterName: () => 'Kubernetes', serviceByKey: () => orders, serviceByHostname: () => orders }
+  const under = new RequestTelemetry(new MetricSet(), log, options)
+  const route = { kind: 'HTTPRoute', namespace: 'shop', name: 'r', index: 1 } as const
+  under.exchangeEnded(report({ path: '/"x"', route: undefined }))
+  under.exchangeEnded(report({ path: '/y', route }))
+  under.exchangeEnded(
+    report({ method: 'PUT', authority: 'b', reason: 'be"cause', attempts: 2, wouldRefuse: ['l1', 'l2'] }),
+  )
+  under.exchangeEnded(report({ flags: ['UF'], status: 503, grpcStatus: 14 }))
+  under.logLevel = 'error'
+  under.exchangeEnded(report())
+  closeSync(fd)
+  const lines = readFileSync(file, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  t.match(lines, [
+    {
+      level: 'info',
+      scope: 'access',
+      direction: 'waypoint',
+      'src.workload': 'client',
+      'dst.service': 'orders.shop.svc.cluster.local',
+      'dst.workload': 'orders-1',
+      path: '/"x"',
+      status: 200,
+      flags: '-',
+      bytes_recv: 10,
+      bytes_sent: 1_000,
+      duration: '5ms',
+      msg: 'request complete',
+    },
+    { path: '/y', route: 'HTTPRoute shop/r 1' },
+    { method: 'PUT', authority: 'b', error: 'be"cause', attempts: 2, 'ratelimit.dry_run': 'l1,l2' },
+    { level: 'warn', flags: 'UF', status: 503, grpc_status: 14 },
+  ])
+  t.equal(lines.length, 4)
+  t.notOk('route' in lines[0]! || 'attempts' in lines[1]!)
+  t.end()
 })
