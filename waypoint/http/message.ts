@@ -60,20 +60,44 @@ export class Headers {
 
   /** Puts one value in the place of all that there are, where the first of them stood, otherwise at the end. */
   set(name: string, value: string): void {
-    const fields = this.#fields
-    const [wanted, checked] = sendable(name, value)
-    for (let at = 0; at < fields.length; at += 2) {
-      if (fields[at] !== wanted) continue
-      fields[at + 1] = checked
-      this.#remove(wanted, at + 2)
-      return
-    }
-    fields.push(wanted, checked)
+    const [wanted, checked] = checkedField(name, value)
+    this.setChecked(wanted, checked)
   }
 
   add(name: string, value: string): void {
-    const [wanted, checked] = sendable(name, value)
-    this.#fields.push(wanted, checked)
+    const [wanted, checked] = checkedField(name, value)
+    this.addChecked(wanted, checked)
+  }
+
+  /** As `set`, without a look at either: for a name in lower case and a value that `checkedField` has returned or a codec has read. */
+  setChecked(name: string, value: string): void {
+    const fields = this.#fields
+    for (let at = 0; at < fields.length; at += 2) {
+      if (fields[at] !== name) continue
+      fields[at + 1] = value
+      this.#remove(name, at + 2)
+      return
+    }
+    fields.push(name, value)
+  }
+
+  /** As `add`, likewise. */
+  addChecked(name: string, value: string): void {
+    this.#fields.push(name, value)
+  }
+
+  /** Removes all whose name, in lower case, is one of these. */
+  deleteAll(names: ReadonlySet<string>): void {
+    const fields = this.#fields
+    let kept = 0
+    for (let at = 0; at < fields.length; at += 2) {
+      const name = fields[at]!
+      if (names.has(name)) continue
+      fields[kept] = name
+      fields[kept + 1] = fields[at + 1]!
+      kept += 2
+    }
+    fields.length = kept
   }
 
   /** Removes all of that name; true where there was one. */
@@ -102,8 +126,11 @@ export class Headers {
   }
 }
 
-/** A character beyond 255 would lose its upper half on the way out: U+010A becomes LF. */
-function sendable(name: string, value: string): readonly [string, string] {
+/**
+ * A name and a value as writers may send them. Throws HttpError `unsendable` for others: a character beyond 255 would lose its upper half
+ * on the way out, so that U+010A becomes LF.
+ */
+export function checkedField(name: string, value: string): readonly [string, string] {
   if (!namePattern.test(name)) throw new HttpError(500, 'unsendable', `${JSON.stringify(name)} is no name of a field`)
   const lower = name.toLowerCase()
   if (badValue.test(value))

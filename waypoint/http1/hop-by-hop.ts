@@ -31,7 +31,7 @@ const kept = new Set(
 export function removeHopByHop(headers: Headers, protect?: (name: string) => boolean): void {
   if (!hasAny(headers.flat)) return
   const nominated = headers.all('connection')
-  for (const name of always) headers.delete(name)
+  headers.deleteAll(always)
   for (const list of nominated) {
     for (const item of list.split(',')) {
       const name = item.trim().toLowerCase()

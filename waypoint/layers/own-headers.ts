@@ -10,8 +10,9 @@ export function addOwnHeaders({ exchange, origin, deps }: RequestContext): void 
   const { headers } = head
   const { address } = origin.address
   const before = headers.get('x-forwarded-for')
-  if (before === undefined) headers.add('x-forwarded-for', address)
+  if (before === undefined) headers.addChecked('x-forwarded-for', address)
   else headers.set('x-forwarded-for', `${headers.all('x-forwarded-for').join(', ')}, ${address}`)
-  if (!headers.has('x-forwarded-proto')) headers.add('x-forwarded-proto', head.scheme)
-  if (!headers.has('x-request-id')) headers.add('x-request-id', deps.requestId())
+  if (!headers.has('x-forwarded-proto'))
+    headers.addChecked('x-forwarded-proto', head.scheme === 'https' ? 'https' : 'http')
+  if (!headers.has('x-request-id')) headers.addChecked('x-request-id', deps.requestId())
 }

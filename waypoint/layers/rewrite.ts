@@ -2,7 +2,7 @@
 import { isChangeable } from '../../core/decide/http/headers.ts'
 import type { Forward } from '../../core/decide/http/route-request.ts'
 import type { HeaderChanges } from '../../core/model/routes.ts'
-import type { Headers } from '../http/message.ts'
+import { checkedField, type Headers } from '../http/message.ts'
 import type { Layer } from './layer.ts'
 
 /** Of these each value is a field of its own (RFC 9110 section 5.3). */
@@ -22,11 +22,7 @@ function changesOf(...all: readonly (HeaderChanges | undefined)[]): Change | und
           (headers) =>
             void headers.delete(lower(name)),
       ),
-      ...changes.set.filter(changeable).map(
-        ({ name, value }): Change =>
-          (headers) =>
-            headers.set(lower(name), value),
-      ),
+      ...changes.set.filter(changeable).map(setting),
       ...changes.add.filter(changeable).map(
         ({ name, value }): Change =>
           (headers) =>
@@ -37,6 +33,16 @@ function changesOf(...all: readonly (HeaderChanges | undefined)[]): Change | und
   if (steps.length === 0) return undefined
   return (headers) => {
     for (const step of steps) step(headers)
+  }
+}
+
+/** Checked once. What cannot be sent fails each request that it is for. */
+function setting({ name, value }: { readonly name: string; readonly value: string }): Change {
+  try {
+    const [lower, checked] = checkedField(name, value)
+    return (headers) => headers.setChecked(lower, checked)
+  } catch {
+    return (headers) => headers.set(name, value)
   }
 }
 
