@@ -32,7 +32,24 @@ const own = new Set([
   'http2-settings',
 ])
 
-const requestLine = /^[A-Z-]+ [\x21\x22\x24-\x7e]+ HTTP\/1\.1\r\n$/
+const methodPattern = /^[A-Z-]+$/
+const targetPattern = /^[\x21\x22\x24-\x7e]+$/
+
+/** One request is much like the one before: most are checked by comparing. */
+let lastMethod: string | undefined
+let lastTarget: string | undefined
+
+function isRequestLine(method: string, target: string): boolean {
+  if (method !== lastMethod) {
+    if (!methodPattern.test(method)) return false
+    lastMethod = method
+  }
+  if (target !== lastTarget) {
+    if (!targetPattern.test(target)) return false
+    lastTarget = target
+  }
+  return true
+}
 
 const statusLines: string[] = []
 for (let status = 100; status < 600; status += 1) {
@@ -65,15 +82,15 @@ export class MessageWriter {
   /** Throws HttpError `unsendable` where a layer made a method, path or authority that cannot be sent; nothing is written then. */
   request(head: RequestHead, framing: Framing, options: WriteOptions = {}): void {
     const connect = head.method === 'CONNECT'
-    const line = `${head.method} ${connect ? head.authority : head.path} HTTP/1.1\r\n`
+    const target = connect ? head.authority : head.path
     const first = head.path.charCodeAt(0)
     const proper = connect || first === 47 || (head.path === '*' && head.method === 'OPTIONS')
-    if (!proper || !requestLine.test(line)) throw unsendable('the request line')
+    if (!proper || !isRequestLine(head.method, target)) throw unsendable('the request line')
     if (!isAuthority(head.authority)) throw unsendable('the authority')
     if (framing.kind === 'close') throw new Error('a request cannot end with its connection')
     const rest = `${fieldLines(head.headers)}${lastLines(framing, head.headers, options)}`
     this.#begin(framing)
-    this.#text += `${line}host: ${head.authority}\r\n${rest}`
+    this.#text += `${head.method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n${rest}`
   }
 
   /** A final answer, a 101, or an informational one (`framing` none; the final one follows). */

@@ -20,7 +20,9 @@ export function retries(rules: RetryRules | undefined, cluster: Cluster): Layer 
     const body = request.body?.keep()
     let retrier: Retrier | undefined
     for (;;) {
-      const { answer, failure, outcome } = await attempt(request, next, rules)
+      const tried = await attempt(request, next, rules)
+      if (!('outcome' in tried)) return tried
+      const { answer, failure, outcome } = tried
       if (outcome === undefined) {
         if (answer !== undefined) return answer
         throw failure
@@ -48,16 +50,17 @@ interface Tried {
   readonly answer?: Answer
   readonly failure?: Failure
   /** Undefined: it goes to the client as it is. */
-  readonly outcome?: TryOutcome | undefined
+  readonly outcome: TryOutcome | undefined
 }
 
-async function attempt(request: RequestContext, next: Step, rules: RetryRules): Promise<Tried> {
+/** An answer that nothing is wrong with comes as it is: most do. */
+async function attempt(request: RequestContext, next: Step, rules: RetryRules): Promise<Answer | Tried> {
   try {
     const answer = await next(request)
     if (request.exchange.grpc) return await grpcTried(request, answer, rules)
     const { status } = answer.head
     const { codes } = rules.options.conditions
-    return status < 400 && !codes.has(status) ? { answer } : { answer, outcome: { kind: 'response', status } }
+    return status < 400 && !codes.has(status) ? answer : { answer, outcome: { kind: 'response', status } }
   } catch (error: unknown) {
     const failure = asFailure(error)
     return { failure, outcome: outcomeOf(failure) }
@@ -65,18 +68,18 @@ async function attempt(request: RequestContext, next: Step, rules: RetryRules): 
 }
 
 /** The status of a call is in its trailers; a call that failed has often nothing else. */
-async function grpcTried(request: RequestContext, answer: Answer, rules: RetryRules): Promise<Tried> {
+async function grpcTried(request: RequestContext, answer: Answer, rules: RetryRules): Promise<Answer | Tried> {
   const { status, headers } = answer.head
   const known = headers.get('grpc-status')
   if (known !== undefined) return { answer, outcome: { kind: 'response', status, grpcStatus: Number(known) } }
   if (status !== 200) return { answer, outcome: { kind: 'response', status } }
-  if (rules.options.conditions.grpc.size === 0) return { answer }
+  if (rules.options.conditions.grpc.size === 0) return answer
   const body = new PeekedBody(answer.body)
   const first = await body.first(request.deps.timers)
   const peeked = { ...answer, body }
-  if (first.kind !== 'end') return { answer: peeked }
+  if (first.kind !== 'end') return peeked
   const ending = first.trailers?.get('grpc-status')
-  if (ending === undefined || ending === '0') return { answer: peeked }
+  if (ending === undefined || ending === '0') return peeked
   return { answer: peeked, outcome: { kind: 'response', status, grpcStatus: Number(ending) } }
 }
 

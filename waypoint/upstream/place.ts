@@ -59,6 +59,8 @@ export class Place {
   opening: Promise<void> | undefined
   /** Connections that are being made. */
   dialling = 0
+  /** The pool finds it by its key. */
+  listed = true
   /** The endpoint left the model: what is made still serves who waits for it, and then ends. */
   retired = false
 

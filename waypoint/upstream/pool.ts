@@ -40,6 +40,8 @@ export type Endpoint = Pick<UpstreamTarget, 'workload' | 'address'>
 export class UpstreamPool implements Upstream, PooledEvents {
   readonly #options: PoolOptions
   readonly #places = new Map<string, Place>()
+  /** Where requests of a client connection went last. */
+  readonly #lastPlaces = new WeakMap<Origin, { readonly target: UpstreamTarget; readonly place: Place }>()
   readonly #pooled = new Map<UpstreamConnection, Pooled>()
   /** Connections that count at the same circuit breaker. */
   readonly #siblings = new WeakMap<ConnectionPermits, Map<UpstreamConnection, Pooled>>()
@@ -69,6 +71,7 @@ export class UpstreamPool implements Upstream, PooledEvents {
     for (const place of [...this.#places.values()]) {
       if (!predicate(place.target)) continue
       this.#places.delete(place.key)
+      place.listed = false
       place.retired = true
       for (const { connection } of [...place.open]) connection.retire()
     }
@@ -95,6 +98,14 @@ export class UpstreamPool implements Upstream, PooledEvents {
 
   #place(exchange: Exchange, target: UpstreamTarget): Place {
     const protocol = protocolFor(exchange, target)
+    const last = this.#lastPlaces.get(exchange.origin)
+    if (last?.target === target && last.place.listed && last.place.protocol === protocol) return last.place
+    const place = this.#findPlace(protocol, exchange, target)
+    this.#lastPlaces.set(exchange.origin, { target, place })
+    return place
+  }
+
+  #findPlace(protocol: WireProtocol, exchange: Exchange, target: UpstreamTarget): Place {
     const { principal, address: caller } = exchange.origin
     const { workload, address, service } = target
     // None of these has such a character in it.
@@ -269,7 +280,9 @@ export class UpstreamPool implements Upstream, PooledEvents {
   }
 
   #tidy(place: Place): void {
-    if (place.empty && this.#places.get(place.key) === place) this.#places.delete(place.key)
+    if (!place.empty || !place.listed) return
+    this.#places.delete(place.key)
+    place.listed = false
   }
 
   readonly #onSweep = (): void => {
