@@ -1,6 +1,6 @@
 // The log of a process: pino, one JSON object per line, written synchronously to a descriptor (stderr unless told otherwise)
 // so that the last words of a dying process arrive. `app.ts` creates one and hands children of it down. Data workers, which
-// write a line per connection, gather those of one turn of the event loop.
+// write a line per connection, gather those of two turns of the event loop.
 import { writeSync } from 'node:fs'
 import { pino } from 'pino'
 import { MeshError } from './errors.ts'
@@ -37,7 +37,7 @@ export function loggedError(error: unknown, withStack: boolean, depth = 0): Logg
  * @param options.name the process, `daemon`, `agent`, `control` …
  * @param options.level `trace`, `debug`, `info` (default), `warn`, `error`, `fatal` or `silent`; may be changed on the result
  * @param options.fd descriptor to write to, 2 by default
- * @param options.gather lines below `error` leave together at the end of the turn: one system call instead of one per line
+ * @param options.gather lines below `error` leave together at the end of the next turn: one system call instead of one per line
  */
 export function createLogger(options: { name: string; level?: string; fd?: number; gather?: boolean }): Logger {
   const serialize = (error: unknown) => loggedError(error, log.isLevelEnabled('debug'))
@@ -91,7 +91,8 @@ function gathered(fd: number): LevelledStream {
   process.on('exit', flush)
   const stream: LevelledStream = {
     write: (line) => {
-      if (lines === '') setImmediate(flush)
+      // After what this turn sends: nobody waits for a line.
+      if (lines === '') setImmediate(setImmediate, flush)
       lines += line
       if ((stream.lastLevel ?? 0) >= errorLevel || lines.length >= gatheredCharacters) flush()
     },

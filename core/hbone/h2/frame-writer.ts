@@ -8,13 +8,54 @@ const slabBytes = 16 * 1_024
 /** Enough for the SETTINGS and PING of a session that carries nothing; thousands of them wait at a time. */
 const restingBytes = 512
 
+/** Slabs that wait to be filled again; what is beyond goes to the garbage collector. */
+const maxFree = 64
+const free: Slab[] = []
+
+/** Where frames are gathered: filled again once all that was cut from it is written. */
+interface Slab {
+  readonly buffer: Buffer
+  /** Parts that are on their way. */
+  parts: number
+  /** No further frame goes into it. */
+  full: boolean
+}
+
+export interface Batch {
+  readonly parts: readonly Buffer[]
+  /** Chunks that can be released when it was written. */
+  readonly spent: readonly Buffer[]
+  readonly slabs: readonly Slab[]
+}
+
+/** The batch is written: nobody reads its parts any more. Whoever cannot tell just does not say it. */
+export function written({ slabs }: Batch): void {
+  for (const slab of slabs) {
+    slab.parts -= 1
+    if (slab.parts === 0 && slab.full) reuse(slab)
+  }
+}
+
+function reuse(slab: Slab): void {
+  if (slab.buffer.length === slabBytes && free.length < maxFree) free.push(slab)
+}
+
+function slabOf(bytes: number): Slab {
+  const used = bytes === slabBytes ? free.pop() : undefined
+  if (used === undefined) return { buffer: Buffer.allocUnsafeSlow(bytes), parts: 0, full: false }
+  used.full = false
+  return used
+}
+
 export class FrameWriter {
-  #slab = Buffer.allocUnsafeSlow(restingBytes)
+  #current = slabOf(restingBytes)
+  #slab = this.#current.buffer
   /** What of the slab is filled but not yet in `#parts`. */
   #start = 0
   #at = 0
   #parts: Buffer[] = []
   #spent: Buffer[] = []
+  #slabs: Slab[] = []
   #bytes = 0
 
   /** Waiting to be taken. */
@@ -22,11 +63,12 @@ export class FrameWriter {
     return this.#bytes
   }
 
-  /** Everything since the last call; `spent` can be released when it was written. */
-  take(): { readonly parts: readonly Buffer[]; readonly spent: readonly Buffer[] } {
+  /** Everything since the last call. */
+  take(): Batch {
     this.#cut()
-    const taken = { parts: this.#parts, spent: this.#spent }
+    const taken = { parts: this.#parts, spent: this.#spent, slabs: this.#slabs }
     this.#parts = []
+    this.#slabs = []
     // Never shared with the next batch: what is spent there is not written yet when this one is.
     this.#spent = []
     this.#bytes = 0
@@ -155,9 +197,13 @@ export class FrameWriter {
     this.#replace(Math.max(slabBytes, bytes))
   }
 
-  /** The old slab is still on its way to the socket. */
+  /** The old slab is still on its way to the socket, or may be on none any more. */
   #replace(bytes: number): void {
-    this.#slab = Buffer.allocUnsafeSlow(bytes)
+    const old = this.#current
+    old.full = true
+    if (old.parts === 0) reuse(old)
+    this.#current = slabOf(bytes)
+    this.#slab = this.#current.buffer
     this.#start = 0
     this.#at = 0
   }
@@ -165,6 +211,8 @@ export class FrameWriter {
   #cut(): void {
     if (this.#at === this.#start) return
     this.#parts.push(this.#slab.subarray(this.#start, this.#at))
+    this.#current.parts += 1
+    this.#slabs.push(this.#current)
     this.#start = this.#at
   }
 }

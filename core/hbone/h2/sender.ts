@@ -3,7 +3,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { keepSlice, release } from '../../net/read-buffers.ts'
-import { FrameWriter } from './frame-writer.ts'
+import { FrameWriter, written } from './frame-writer.ts'
 import { defaultFrameBytes, defaultWindow, maxWindow } from './protocol.ts'
 import type { SessionStream } from './session-stream.ts'
 import { TunnelHttp2Stream } from './stream.ts'
@@ -142,7 +142,8 @@ export class Sender {
     const { bytes } = this.writer
     if (bytes === 0) return
     this.#writes += 1
-    const { parts, spent } = this.writer.take()
+    const batch = this.writer.take()
+    const { parts, spent } = batch
     if (this.#tunnel !== undefined) {
       passOn(this.#tunnel, parts, spent)
       return
@@ -151,7 +152,10 @@ export class Sender {
     this.#onTheWay += bytes
     const done = () => {
       this.#onTheWay -= bytes
-      if (this.#releases) for (const chunk of spent) release(chunk)
+      if (this.#releases) {
+        written(batch)
+        for (const chunk of spent) release(chunk)
+      }
       this.#drained()
     }
     const last = parts.length - 1

@@ -23,7 +23,7 @@ t.test('a line is written before the call returns, with name, level and time as 
   t.match(line?.['time'], /^\d{4}-\d\d-\d\dT/)
 })
 
-t.test('a log that gathers writes the lines of a turn in order at its end, and an error at once', async (t) => {
+t.test('a log that gathers writes the lines of two turns in order at their end, and an error at once', async (t) => {
   const file = `${t.testdir()}/log`
   const handle = await open(file, 'w')
   const written = () =>
@@ -39,7 +39,10 @@ t.test('a log that gathers writes the lines of a turn in order at its end, and a
   t.same(written(), ['one', 'two', 'three'], 'what came before an error is written with it')
   log.info('four')
   await nextTurn()
-  t.same(written(), ['one', 'two', 'three', 'four'])
+  t.same(written(), ['one', 'two', 'three'], 'what the turn sends goes first')
+  log.info('five')
+  await nextTurn()
+  t.same(written(), ['one', 'two', 'three', 'four', 'five'])
   await handle.close()
 })
 

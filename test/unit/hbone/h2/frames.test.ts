@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { type FrameHandler, FrameReader } from '../../../../core/hbone/h2/frame-reader.ts'
-import { FrameWriter } from '../../../../core/hbone/h2/frame-writer.ts'
+import { type Batch, FrameWriter, written } from '../../../../core/hbone/h2/frame-writer.ts'
 import { errorCode, SessionError } from '../../../../core/hbone/h2/protocol.ts'
 
 /** Everything that a reader hands out, DATA joined per frame. */
@@ -268,5 +268,36 @@ t.test('a reader that is stopped hands out nothing more', (t) => {
   const reader: FrameReader = new FrameReader(Object.assign(recorder, { ping: () => reader.stop() }), limits)
   reader.push(Buffer.concat([frame(6, 0, 0, '0000000000000000'), frame(3, 0, 1, '00000000')]))
   t.same(recorder.events, [])
+  t.end()
+})
+
+t.test('what was cut from a batch stays as it is until the batch is written, in whatever order that happens', (t) => {
+  const bytes = fc.integer({ min: 1, max: 2_048 })
+  const step = fc.record({ payloads: fc.array(bytes, { maxLength: 12 }), writes: fc.array(fc.nat(), { maxLength: 3 }) })
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), fc.constantFrom(1, 2), (steps, count) => {
+      const writers = Array.from({ length: count }, () => new FrameWriter())
+      const under: { readonly batch: Batch; readonly text: string }[] = []
+      const textOf = ({ parts }: Batch): string => Buffer.concat(parts).toString('latin1')
+      let fill = 0
+      for (const [at, { payloads, writes }] of steps.entries()) {
+        const writer = writers[at % count]!
+        for (const length of payloads) {
+          writer.data(1, length, false)
+          writer.payload(Buffer.alloc(length, ++fill))
+        }
+        const batch = writer.take()
+        under.push({ batch, text: textOf(batch) })
+        for (const which of writes) {
+          if (under.length === 0) break
+          const [done] = under.splice(which % under.length, 1)
+          if (textOf(done!.batch) !== done!.text) return false
+          written(done!.batch)
+        }
+        if (under.some(({ batch: waiting, text }) => textOf(waiting) !== text)) return false
+      }
+      return true
+    }),
+  )
   t.end()
 })
