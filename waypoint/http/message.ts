@@ -8,12 +8,27 @@ const namePattern = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /** RFC 9110 5.5: no control character but HTAB, each character one byte. */
 const badValue = /[^\t\x20-\x7e\x80-\xff]/
 
+/** Fields that several heads have in common: never changed, and what was made of them is kept. */
+export class FieldList {
+  readonly flat: readonly string[]
+  /** As HTTP/1.1 writes them. */
+  lines: string | undefined
+  /** Without the hop-by-hop ones, by who protects fields from being nominated. */
+  stripped: { readonly protect: unknown; readonly list: FieldList } | undefined
+
+  constructor(flat: readonly string[]) {
+    this.flat = flat
+  }
+}
+
 /**
  * Fields in the order in which they came, repeated ones kept apart, names in lower case. Values are bytes read as latin1.
  * Methods take names in any case. The list is short: looking through it is faster than a Map, and allocates nothing.
  */
 export class Headers {
   #fields: string[]
+  /** Whose fields these are, until the first change. */
+  #list: FieldList | undefined
 
   /** `fields` are `[name, value, name, value, …]`. Throws HttpError `unsendable` for a name or value that no writer may send. */
   constructor(fields: readonly string[] = []) {
@@ -26,6 +41,33 @@ export class Headers {
     const headers = new Headers()
     headers.#fields = fields
     return headers
+  }
+
+  static shared(list: FieldList): Headers {
+    const headers = new Headers()
+    headers.share(list)
+    return headers
+  }
+
+  /** Takes the place of all that there is. */
+  share(list: FieldList): void {
+    // Copied before the first change.
+    this.#fields = list.flat as string[]
+    this.#list = list
+  }
+
+  /** The list that these fields are, if they are one that was shared and not changed since. */
+  get list(): FieldList | undefined {
+    return this.#list
+  }
+
+  /** Before a change. */
+  #own(): string[] {
+    if (this.#list !== undefined) {
+      this.#fields = this.#fields.slice()
+      this.#list = undefined
+    }
+    return this.#fields
   }
 
   /** `[name, value, name, value, …]`, alive: for writers and for walking through all fields. */
@@ -71,7 +113,7 @@ export class Headers {
 
   /** As `set`, without a look at either: for a name in lower case and a value that `checkedField` has returned or a codec has read. */
   setChecked(name: string, value: string): void {
-    const fields = this.#fields
+    const fields = this.#own()
     for (let at = 0; at < fields.length; at += 2) {
       if (fields[at] !== name) continue
       fields[at + 1] = value
@@ -83,12 +125,12 @@ export class Headers {
 
   /** As `add`, likewise. */
   addChecked(name: string, value: string): void {
-    this.#fields.push(name, value)
+    this.#own().push(name, value)
   }
 
   /** Removes all whose name, in lower case, is one of these. */
   deleteAll(names: ReadonlySet<string>): void {
-    const fields = this.#fields
+    const fields = this.#own()
     let kept = 0
     for (let at = 0; at < fields.length; at += 2) {
       const name = fields[at]!
@@ -106,11 +148,11 @@ export class Headers {
   }
 
   copy(): Headers {
-    return Headers.scanned(this.#fields.slice())
+    return this.#list === undefined ? Headers.scanned(this.#fields.slice()) : Headers.shared(this.#list)
   }
 
   #remove(wanted: string, from: number): boolean {
-    const fields = this.#fields
+    const fields = this.#list?.flat.includes(wanted) ? this.#own() : this.#fields
     let kept = from
     for (let at = from; at < fields.length; at += 2) {
       if (fields[at] === wanted) continue

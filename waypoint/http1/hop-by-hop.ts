@@ -1,6 +1,6 @@
 // Takes off what is meant for this connection only (RFC 9110 7.6.1). Called by the proxy right after a head was read, before the
 // mesh adds anything of its own: so no client can nominate away what the mesh says.
-import type { Headers } from '../http/message.ts'
+import { FieldList, Headers } from '../http/message.ts'
 
 /** Always go. `te` goes unless it says `trailers`, which gRPC needs. */
 const always = new Set([
@@ -29,6 +29,11 @@ const kept = new Set(
  * that this mesh's own policies look at.
  */
 export function removeHopByHop(headers: Headers, protect?: (name: string) => boolean): void {
+  const { list } = headers
+  if (list !== undefined) {
+    headers.share(strippedOnce(list, protect))
+    return
+  }
   if (!hasAny(headers.flat)) return
   const nominated = headers.all('connection')
   headers.deleteAll(always)
@@ -42,6 +47,15 @@ export function removeHopByHop(headers: Headers, protect?: (name: string) => boo
   if (te.length === 0) return
   if (te.some((value) => /(?:^|,)[\t ]*trailers[\t ]*(?:,|$)/i.test(value))) headers.set('te', 'trailers')
   else headers.delete('te')
+}
+
+function strippedOnce(list: FieldList, protect: ((name: string) => boolean) | undefined): FieldList {
+  if (list.stripped?.protect === protect && list.stripped !== undefined) return list.stripped.list
+  const headers = Headers.scanned(list.flat.slice())
+  removeHopByHop(headers, protect)
+  const stripped = new FieldList(headers.flat)
+  list.stripped = { protect, list: stripped }
+  return stripped
 }
 
 /** Most messages have none of them: one look, nothing allocated. */

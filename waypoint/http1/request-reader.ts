@@ -2,6 +2,7 @@
 // in two ways is refused, and after an error the connection is over.
 import { HttpError } from '../http/error.ts'
 import { incomplete, scanFields } from './field-scanner.ts'
+import { HeadMemory } from './head-memory.ts'
 import { defaultHttp1Limits, type Http1Limits } from './limits.ts'
 import { type BodyHandler, MessageReader } from './reader.ts'
 import { buildRequest, type Http1Request, type RequestRules, scanRequestLine } from './request-head.ts'
@@ -23,6 +24,7 @@ export interface RequestReaderOptions extends Partial<RequestRules> {
 export class RequestReader extends MessageReader {
   readonly #rules: RequestRules
   readonly #requests: RequestHandler
+  readonly #memory = new HeadMemory<Http1Request>()
   #keepAlive = true
   #waits = false
 
@@ -53,16 +55,26 @@ export class RequestReader extends MessageReader {
   }
 
   protected readHead(bytes: Buffer, from: number, end: number): number {
+    const again = this.#memory.recall(bytes, from, end)
+    if (again !== undefined) {
+      this.#begin(again)
+      return from + this.#memory.length
+    }
     const fields = scanRequestLine(bytes, from, end, this.limits.maxTargetBytes)
     if (fields === incomplete) return incomplete
     const next = scanFields(bytes, fields, end, this.limits.maxFields)
     if (next === incomplete) return incomplete
     const head = buildRequest(bytes, from, next, this.#rules)
+    this.#memory.remember(bytes, from, next, head)
+    this.#begin(head)
+    return next
+  }
+
+  #begin(head: Http1Request): void {
     this.#keepAlive = head.keepAlive
     this.#waits = head.upgrade !== undefined || head.method === 'CONNECT'
     this.beginBody(head.framing)
     this.#requests.onHead(head)
-    return next
   }
 
   protected headTooLarge(begun: Buffer): HttpError {

@@ -2,6 +2,7 @@
 // Whatever is wrong is a 502 for the client, and the connection is never used again.
 import { HttpError } from '../http/error.ts'
 import { incomplete, scanFields } from './field-scanner.ts'
+import { HeadMemory } from './head-memory.ts'
 import { defaultHttp1Limits, type Http1Limits } from './limits.ts'
 import { type BodyHandler, MessageReader } from './reader.ts'
 import { buildResponse, type Expected, type Http1Response, scanStatusLine } from './response-head.ts'
@@ -16,6 +17,8 @@ export interface ResponseHandler extends BodyHandler {
 export class ResponseReader extends MessageReader {
   readonly #responses: ResponseHandler
   #expected: Expected | undefined
+  readonly #memory = new HeadMemory<Http1Response>()
+  #method = ''
   #informational = 0
   #keepAlive = true
 
@@ -27,6 +30,9 @@ export class ResponseReader extends MessageReader {
   /** Before the request's first byte is written. Throws where the answer before is not complete. */
   expect(request: Expected): void {
     if (this.#expected !== undefined || !this.reusable) throw new Error('the connection cannot take another request')
+    // The same head is another answer to HEAD, CONNECT or an upgrade.
+    if (request.method !== this.#method || request.upgrade === true) this.#memory.forget()
+    this.#method = request.method
     this.#expected = request
     this.#informational = 0
   }
@@ -42,6 +48,11 @@ export class ResponseReader extends MessageReader {
   protected readHead(bytes: Buffer, from: number, end: number): number {
     const expected = this.#expected
     if (expected === undefined) throw new HttpError(502, 'unexpected-bytes', 'bytes that answer no request')
+    const again = this.#memory.recall(bytes, from, end)
+    if (again !== undefined) {
+      this.#final(again)
+      return from + this.#memory.length
+    }
     const fields = scanStatusLine(bytes, from, end)
     if (fields === incomplete) return incomplete
     const next = scanFields(bytes, fields, end, this.limits.maxFields)
@@ -49,11 +60,16 @@ export class ResponseReader extends MessageReader {
     const head = buildResponse(bytes, from, next, expected)
     if (head.status < 200 && head.status !== 101) this.#emitInformational(head)
     else {
-      this.#keepAlive = head.keepAlive
-      this.beginBody(head.framing)
-      this.#responses.onHead(head)
+      if (head.status !== 101) this.#memory.remember(bytes, from, next, head)
+      this.#final(head)
     }
     return next
+  }
+
+  #final(head: Http1Response): void {
+    this.#keepAlive = head.keepAlive
+    this.beginBody(head.framing)
+    this.#responses.onHead(head)
   }
 
   #emitInformational(head: Http1Response): void {

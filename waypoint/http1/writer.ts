@@ -176,8 +176,13 @@ function unsendable(what: string): HttpError {
   return new HttpError(500, 'unsendable', `${what} cannot be sent over HTTP/1.1`)
 }
 
-function fieldLines(headers: Headers): string {
-  const flat = headers.flat
+function fieldLines({ list, flat }: Headers): string {
+  if (list === undefined) return linesOf(flat)
+  list.lines ??= linesOf(list.flat)
+  return list.lines
+}
+
+function linesOf(flat: readonly string[]): string {
   let text = ''
   for (let at = 0; at < flat.length; at += 2) {
     const name = flat[at]!
