@@ -8,7 +8,13 @@ import type { Http1Response } from '../../../../waypoint/http1/response-head.ts'
 import { ResponseReader } from '../../../../waypoint/http1/response-reader.ts'
 import { MessageWriter } from '../../../../waypoint/http1/writer.ts'
 
-type Seen = { readonly head: object; readonly fields: readonly string[]; body: string; ended: boolean }
+type Seen = {
+  readonly head: object
+  readonly before?: readonly string[]
+  readonly fields: readonly string[]
+  body: string
+  ended: boolean
+}
 
 function seen(head: Http1Request | Http1Response): Seen {
   const { headers, ...rest } = head
@@ -20,9 +26,10 @@ function requests(pieces: readonly Buffer[]): readonly Seen[] {
   const all: Seen[] = []
   const reader = new RequestReader({
     onHead: (head) => {
-      all.push(seen(head))
-      head.path = '/spoiled'
+      const before = [...head.headers.flat]
       removeHopByHop(head.headers)
+      all.push({ ...seen(head), before })
+      head.path = '/spoiled'
       head.headers.add('x-spoiled', 'yes')
       head.headers.delete('x-a')
     },
