@@ -16,6 +16,13 @@ export interface RequestReaderOptions extends Partial<RequestRules> {
   readonly limits?: Http1Limits
 }
 
+const memoryOfRequests = new HeadMemory<Http1Request>()
+
+/** Those of nearly every connection; by others the same bytes may mean something else. */
+function usual({ scheme, defaultAuthority, allowConnect }: RequestRules): boolean {
+  return scheme === 'http' && defaultAuthority === undefined && !allowConnect
+}
+
 /**
  * Pipelined requests come one after the other out of one `push`; an owner that serves one at a time pauses in `onEnd`.
  * After a request that asks for an upgrade (`head.upgrade`) and after CONNECT nothing is read before `acceptTunnel` or
@@ -24,7 +31,7 @@ export interface RequestReaderOptions extends Partial<RequestRules> {
 export class RequestReader extends MessageReader {
   readonly #rules: RequestRules
   readonly #requests: RequestHandler
-  readonly #memory = new HeadMemory<Http1Request>()
+  readonly #memory: HeadMemory<Http1Request> | undefined
   #keepAlive = true
   #waits = false
 
@@ -36,6 +43,7 @@ export class RequestReader extends MessageReader {
       defaultAuthority: options.defaultAuthority,
       allowConnect: options.allowConnect ?? false,
     }
+    this.#memory = usual(this.#rules) && this.limits === defaultHttp1Limits ? memoryOfRequests : undefined
   }
 
   /** The answer was 101, or 2xx to CONNECT: everything from here on is `onData`; `onEnd` when the peer ends. As `resume`. */
@@ -55,17 +63,19 @@ export class RequestReader extends MessageReader {
   }
 
   protected readHead(bytes: Buffer, from: number, end: number): number {
-    const again = this.#memory.recall(bytes, from, end)
-    if (again !== undefined) {
+    const memory = this.#memory
+    const again = memory?.recall(bytes, from, end)
+    if (memory !== undefined && again !== undefined) {
+      const after = from + memory.length
       this.#begin(again)
-      return from + this.#memory.length
+      return after
     }
     const fields = scanRequestLine(bytes, from, end, this.limits.maxTargetBytes)
     if (fields === incomplete) return incomplete
     const next = scanFields(bytes, fields, end, this.limits.maxFields)
     if (next === incomplete) return incomplete
     const head = buildRequest(bytes, from, next, this.#rules)
-    this.#memory.remember(bytes, from, next, head)
+    memory?.remember(bytes, from, next, head)
     this.#begin(head)
     return next
   }

@@ -14,11 +14,16 @@ export interface ResponseHandler extends BodyHandler {
   onHead(head: Http1Response): void
 }
 
+const memoryOfAnswers = new HeadMemory<Http1Response>()
+
+/** Answers to other requests mean something else by the same bytes. */
+function isPlain({ method, upgrade }: Expected): boolean {
+  return method !== 'HEAD' && method !== 'CONNECT' && upgrade !== true
+}
+
 export class ResponseReader extends MessageReader {
   readonly #responses: ResponseHandler
   #expected: Expected | undefined
-  readonly #memory = new HeadMemory<Http1Response>()
-  #method = ''
   #informational = 0
   #keepAlive = true
 
@@ -30,9 +35,6 @@ export class ResponseReader extends MessageReader {
   /** Before the request's first byte is written. Throws where the answer before is not complete. */
   expect(request: Expected): void {
     if (this.#expected !== undefined || !this.reusable) throw new Error('the connection cannot take another request')
-    // The same head is another answer to HEAD, CONNECT or an upgrade.
-    if (request.method !== this.#method || request.upgrade === true) this.#memory.forget()
-    this.#method = request.method
     this.#expected = request
     this.#informational = 0
   }
@@ -48,10 +50,12 @@ export class ResponseReader extends MessageReader {
   protected readHead(bytes: Buffer, from: number, end: number): number {
     const expected = this.#expected
     if (expected === undefined) throw new HttpError(502, 'unexpected-bytes', 'bytes that answer no request')
-    const again = this.#memory.recall(bytes, from, end)
-    if (again !== undefined) {
+    const memory = this.limits === defaultHttp1Limits && isPlain(expected) ? memoryOfAnswers : undefined
+    const again = memory?.recall(bytes, from, end)
+    if (memory !== undefined && again !== undefined) {
+      const after = from + memory.length
       this.#final(again)
-      return from + this.#memory.length
+      return after
     }
     const fields = scanStatusLine(bytes, from, end)
     if (fields === incomplete) return incomplete
@@ -60,7 +64,7 @@ export class ResponseReader extends MessageReader {
     const head = buildResponse(bytes, from, next, expected)
     if (head.status < 200 && head.status !== 101) this.#emitInformational(head)
     else {
-      if (head.status !== 101) this.#memory.remember(bytes, from, next, head)
+      memory?.remember(bytes, from, next, head)
       this.#final(head)
     }
     return next

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Headers } from '../../../../waypoint/http/message.ts'
 import { removeHopByHop } from '../../../../waypoint/http1/hop-by-hop.ts'
+import { defaultHttp1Limits } from '../../../../waypoint/http1/limits.ts'
 import type { Http1Request } from '../../../../waypoint/http1/request-head.ts'
 import { RequestReader } from '../../../../waypoint/http1/request-reader.ts'
 import type { Http1Response } from '../../../../waypoint/http1/response-head.ts'
@@ -22,25 +23,28 @@ function seen(head: Http1Request | Http1Response): Seen {
 }
 
 /** What a reader makes of the pieces; each head is spoiled as soon as it was noted. */
-function requests(pieces: readonly Buffer[]): readonly Seen[] {
+function requests(pieces: readonly Buffer[], limits = defaultHttp1Limits): readonly Seen[] {
   const all: Seen[] = []
-  const reader = new RequestReader({
-    onHead: (head) => {
-      const before = [...head.headers.flat]
-      removeHopByHop(head.headers)
-      all.push({ ...seen(head), before })
-      head.path = '/spoiled'
-      head.headers.add('x-spoiled', 'yes')
-      head.headers.delete('x-a')
+  const reader = new RequestReader(
+    {
+      onHead: (head) => {
+        const before = [...head.headers.flat]
+        removeHopByHop(head.headers)
+        all.push({ ...seen(head), before })
+        head.path = '/spoiled'
+        head.headers.add('x-spoiled', 'yes')
+        head.headers.delete('x-a')
+      },
+      onData: (chunk) => {
+        all.at(-1)!.body += chunk.toString('latin1')
+      },
+      onEnd: () => {
+        all.at(-1)!.ended = true
+      },
+      onError: (error) => void all.push({ head: { error: error.code }, fields: [], body: '', ended: false }),
     },
-    onData: (chunk) => {
-      all.at(-1)!.body += chunk.toString('latin1')
-    },
-    onEnd: () => {
-      all.at(-1)!.ended = true
-    },
-    onError: (error) => void all.push({ head: { error: error.code }, fields: [], body: '', ended: false }),
-  })
+    { limits },
+  )
   for (const piece of pieces) reader.push(piece)
   return all
 }
@@ -55,7 +59,9 @@ const messages = [
 ] as const
 
 t.test('a request that comes again is what it was the first time, however it is cut', (t) => {
-  const alone = new Map(messages.map((message) => [message, requests([Buffer.from(message)])] as const))
+  // Other limits: such a reader remembers nothing.
+  const limits = { ...defaultHttp1Limits }
+  const alone = new Map(messages.map((message) => [message, requests([Buffer.from(message)], limits)] as const))
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...messages), { maxLength: 30 }), fc.array(fc.nat(400)), (sent, cuts) => {
       const bytes = Buffer.from(sent.join(''))
@@ -157,5 +163,21 @@ t.test('what is protected from being nominated stays, whoever asked before', (t)
     reader.push(text)
   }
   t.same(kept, [undefined, undefined, '1', undefined, '1', '1'])
+  t.end()
+})
+
+t.test('a reader with rules of its own reads the same bytes by its own rules', (t) => {
+  const text = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\nX-Own: 1\r\n\r\n')
+  const schemes: string[] = []
+  const handler = {
+    onHead: ({ scheme }: Http1Request) => void schemes.push(scheme),
+    onData: () => {},
+    onEnd: () => {},
+    onError: () => void schemes.push('error'),
+  }
+  for (const options of [{}, {}, { scheme: 'https' }, { limits: { ...defaultHttp1Limits, maxFields: 1 } }] as const) {
+    new RequestReader(handler, options).push(text)
+  }
+  t.same(schemes, ['http', 'http', 'https', 'error'])
   t.end()
 })
