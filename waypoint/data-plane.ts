@@ -19,6 +19,7 @@ import type { Place } from './clusters/options.ts'
 import type { WaypointConfig } from './config.ts'
 import { ConnectionRouting } from './connection-routing.ts'
 import type { Origin } from './exchange.ts'
+import type { HttpError } from './http/error.ts'
 import { Http2ServerConnection } from './http2/server-connection.ts'
 import { originOf, type Self, servedAt } from './origin.ts'
 import { LocalBuckets } from './ratelimit/token-bucket.ts'
@@ -234,18 +235,23 @@ export class DataPlane {
   }
 
   #carry(stream: Duplex, origin: Origin, closed: () => void): LiveConnection {
-    const refused = (code: string): void => this.#badRequests.labels([code]).add(1)
-    const http = { origin, handler: this.#stack.handle, pathNormalization: 'BASE', clock } as const
+    const { log } = this.#options
+    const http = {
+      origin,
+      handler: this.#stack.handle,
+      pathNormalization: 'BASE',
+      clock,
+      onRefused: ({ code }: HttpError) => this.#badRequests.labels([code]).add(1),
+      onDefect: (error: unknown) => log.error({ err: error }, 'a request failed in an unexpected way'),
+    } as const
     return new ClientConnection(stream, {
       hint: this.#routing.hintFor(origin),
       silentMs: this.#options.config.detectTimeout,
-      http1: { ...http, onRefused: ({ code }) => refused(code), onClosed: closed },
+      http1: { ...http, onClosed: closed },
       http2: (detached, first) => {
         const options = {
           ...http,
           scheme: 'http',
-          onRefused: refused,
-          onDefect: (error: Error) => this.#options.log.error({ err: error }, 'a request failed in an unexpected way'),
           onClosed: closed,
         } as const
         return new Http2ServerConnection(detached, options, first)
