@@ -64,7 +64,10 @@ export class Wire {
     this.#owner = owner
   }
 
-  /** The stream is somebody else's from now on; what it has read meanwhile waits in it. */
+  /**
+   * The stream is somebody else's from now on, who reads it as `start` does (the pump, a session of HTTP/2); what comes meanwhile waits
+   * in it.
+   */
   detach(): Duplex {
     const { stream } = this
     this.pause()
