@@ -36,6 +36,7 @@ function factsOf(workload: Workload, port: number, healthy: boolean, options: Ta
   const target = { address, port }
   return {
     key: `${workload.uid} ${port}`,
+    place: `${workload.namespace}/${workload.name} ${port}`,
     target,
     weight: workload.weight,
     healthy,
