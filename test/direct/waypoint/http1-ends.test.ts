@@ -128,6 +128,48 @@ t.test('a client that leaves takes its request along', async (t) => {
   await until(() => second.closed, 'and within an answer')
 })
 
+t.test('a client that ends its direction while it waits has left: its request goes no further', async (t) => {
+  const w = await world(t)
+  const waiting = w.client()
+  waiting.write(get('/slow'))
+  const first = await w.backend.connection(0)
+  await first.read('\r\n\r\n')
+  waiting.socket.end()
+  await until(() => first.closed, 'the backend hears of it')
+  t.equal(w.exchanges[0]?.abandoned, 'client')
+  const streaming = w.client()
+  streaming.write(get('/events'))
+  const second = await w.backend.connection(1)
+  await second.read('\r\n\r\n')
+  second.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n')
+  await streaming.read('abc')
+  streaming.socket.end()
+  await until(() => second.closed, 'and within an answer, though nothing more of it comes')
+  const upgrading = w.client()
+  upgrading.write(upgrade)
+  const third = await w.backend.connection(2)
+  await third.read('\r\n\r\n')
+  upgrading.socket.end()
+  await until(() => third.closed, 'and while it waits for another protocol')
+})
+
+for (const [name, request] of [
+  ['of HTTP/1.1 that says so', get('/', 'Connection: close\r\n')],
+  ['of HTTP/1.0', 'GET / HTTP/1.0\r\nHost: x\r\n\r\n'],
+] as const) {
+  t.test(`a client ${name} may end its direction after its last request`, async (t) => {
+    const w = await world(t)
+    const client = w.client()
+    client.write(request)
+    client.socket.end()
+    const backend = await w.backend.connection(0)
+    await backend.read('\r\n\r\n')
+    backend.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    t.match(await client.rest(), /\r\n\r\nok$/)
+    t.notOk(client.reset)
+  })
+}
+
 t.test('a client that leaves within its body: the backend gets no whole request', async (t) => {
   const w = await world(t)
   const client = w.client()
