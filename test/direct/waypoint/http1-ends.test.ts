@@ -109,6 +109,25 @@ t.test('an upgrade that is refused leaves HTTP on both connections', async (t) =
   await client.read('ok')
 })
 
+t.test('a WebSocket may be silent for as long as it likes, in both directions', async (t) => {
+  const w = await world(t, { server: { timeouts: { idleMs: 30, bodyMs: 20, headMs: 20, lingerMs: 20 } } })
+  const client = w.client()
+  client.write(upgrade)
+  const backend = await w.backend.connection(0)
+  await backend.read('\r\n\r\n')
+  backend.write('HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+  await client.read('\r\n\r\n')
+  // a request on a connection of its own is given up meanwhile
+  const slow = w.client()
+  slow.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc')
+  t.match(await slow.rest(), /^HTTP\/1\.1 408 /)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  client.write('ping')
+  await backend.read('ping')
+  backend.write('pong')
+  await client.read('pong')
+})
+
 t.test('a client that leaves takes its request along', async (t) => {
   const w = await world(t)
   const client = w.client()
