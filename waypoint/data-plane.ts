@@ -151,6 +151,7 @@ export class DataPlane {
     const sessions = this.#metrics.gauge('culvert_tunnel_sessions', 'Tunnel sessions with peers', ['direction'])
     sessions.labels(['inbound']).set(this.#serve.tunnels)
     sessions.labels(['outbound']).set(this.#tunnels.sessions)
+    this.#telemetry.flush()
     return { families: [...this.#metrics.snapshot().families, ...destinationMetrics(this.clusters()).families] }
   }
 
@@ -282,6 +283,8 @@ export class DataPlane {
       origin,
       pick: () => picking.pick(),
       dial: this.#dial,
+      onDialled: (failure) => picking.dialled(failure),
+      onOpened: (target, counters) => this.#telemetry.connectionOpened(origin, target, counters),
       onClosed: (end) => {
         picking.ended()
         this.#telemetry.connectionEnded(origin, end, clock() - startedAt)
