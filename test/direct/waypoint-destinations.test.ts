@@ -3,12 +3,13 @@
 import t from 'tap'
 import type { MeshObject } from '../../core/model/resource.ts'
 import type { Waypoint } from '../../waypoint/app.ts'
+import { until } from '../helpers/control-world.ts'
 import { WaypointWorld } from '../helpers/waypoint-world.ts'
 
-const rule = (trafficPolicy: object): MeshObject => ({
+const rule = (trafficPolicy: object, annotations: Readonly<Record<string, string>> = {}): MeshObject => ({
   apiVersion: 'networking.istio.io/v1',
   kind: 'DestinationRule',
-  metadata: { name: 'orders', namespace: 'shop' },
+  metadata: { name: 'orders', namespace: 'shop', annotations },
   spec: { host: 'orders', trafficPolicy },
 })
 
@@ -80,4 +81,50 @@ t.test('an ejection is counted with its reason, and the endpoint is seen to be o
   }
   for (let count = 0; count < 4; count += 1) await caller.get(to)
   t.match(await scraped(waypoint, 'culvert_outlier_ejections_total{'), { 'reason=consecutive-5xx,outcome=spared': 1 })
+})
+
+t.test(
+  'an endpoint that succeeds less often than the others is ejected, though never several times in a row',
+  async (t) => {
+    const world = await WaypointWorld.create(t)
+    const rate = 'culvert.dev/outlier-success-rate'
+    const outlierDetection = { interval: '1s', baseEjectionTime: '600s', maxEjectionPercent: 50 }
+    await world.apply(
+      rule(
+        { loadBalancer: { simple: 'ROUND_ROBIN' }, outlierDetection },
+        { [rate]: '0.5', [`${rate}-hosts`]: '2', [`${rate}-requests`]: '4' },
+      ),
+    )
+    const waypoint = await world.waypoint(await world.token())
+    await waypoint.ready
+    let turn = 0
+    world.answer = (_, response, endpoint) => {
+      if (endpoint === 'orders-v1' && ++turn % 3 > 0) response.statusCode = 500
+      response.end(endpoint)
+    }
+    const caller = await world.caller()
+    const to = `${await world.vip()}:80`
+    await until('the ejection', async () => {
+      for (let count = 0; count < 12; count += 1) await caller.get(to)
+      return 'reason=success-rate,outcome=ejected' in (await scraped(waypoint, 'culvert_outlier_ejections_total{'))
+    })
+    const before = world.seen.length
+    for (let count = 0; count < 10; count += 1) await caller.get(to)
+    t.same(new Set(world.seen.slice(before).map(({ endpoint }) => endpoint)), new Set(['orders-v2']))
+  },
+)
+
+t.test('balancing by latency leaves an endpoint alone that answers late', async (t) => {
+  const world = await WaypointWorld.create(t)
+  await world.apply(rule({ loadBalancer: { simple: 'RANDOM' } }, { 'culvert.dev/load-balancing': 'peak-ewma' }))
+  await (await world.waypoint(await world.token())).ready
+  world.answer = (_, response, endpoint) => {
+    if (endpoint === 'orders-v1') setTimeout(() => response.end(endpoint), 300)
+    else response.end(endpoint)
+  }
+  const caller = await world.caller()
+  const to = `${await world.vip()}:80`
+  for (let count = 0; count < 60; count += 1) await caller.get(to)
+  const late = world.seen.filter(({ endpoint }) => endpoint === 'orders-v1').length
+  t.ok(late >= 1 && late < 15, `${late} of 60 went to the late one`)
 })
