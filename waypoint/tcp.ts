@@ -1,6 +1,7 @@
 // Raw TCP through the waypoint: an endpoint is picked, a connection made, bytes copied until both ends are done. Made by
 // client-connection.ts for what is no HTTP.
 import type { Duplex } from 'node:stream'
+import { timer } from '../core/hbone/limits.ts'
 import { type PumpCounters, type PumpResult, pump } from '../core/hbone/pump.ts'
 import { release } from '../core/net/read-buffers.ts'
 import { isOverflow, type Permit } from './circuit/circuit.ts'
@@ -78,7 +79,7 @@ export class TcpConnection {
   }
 
   async #connect(): Promise<{ stream: Duplex; target: UpstreamTarget; permit: Permit | undefined }> {
-    const { origin, pick, dial, attempts = defaultAttempts } = this.#options
+    const { origin, pick, attempts = defaultAttempts } = this.#options
     const failed: UpstreamTarget[] = []
     let last = new Failure('no-endpoint', 'no endpoint to connect to')
     while (failed.length < attempts) {
@@ -86,7 +87,7 @@ export class TcpConnection {
       if (target === undefined) break
       const permit = permitFor(target)
       try {
-        const stream = await dial(origin, target, this.#abort.signal)
+        const stream = await this.#dial(target)
         this.#options.onDialled?.(undefined)
         if (!this.#abort.signal.aborted) return { stream, target, permit }
         stream.destroy()
@@ -104,6 +105,25 @@ export class TcpConnection {
       failed.push(target)
     }
     throw last
+  }
+
+  async #dial(target: UpstreamTarget): Promise<Duplex> {
+    const { origin, dial } = this.#options
+    const { signal } = this.#abort
+    const { connectTimeoutMs = 0 } = target
+    if (connectTimeoutMs === 0) return await dial(origin, target, signal)
+    const abort = new AbortController()
+    const give = () => abort.abort(signal.reason)
+    signal.addEventListener('abort', give, { once: true })
+    const late = timer(connectTimeoutMs, () =>
+      abort.abort(new Failure('connect', `no connection within ${connectTimeoutMs} ms`)),
+    )
+    try {
+      return await dial(origin, target, abort.signal)
+    } finally {
+      clearTimeout(late)
+      signal.removeEventListener('abort', give)
+    }
   }
 }
 
