@@ -236,7 +236,7 @@ export class DataPlane {
     return new ClientConnection(stream, {
       hint: this.#routing.hintFor(origin),
       silentMs: this.#options.config.detectTimeout,
-      http1: { ...http, pathNormalization: 'BASE', onRefused: ({ code }) => refused(code), onClosed: closed },
+      http1: { ...http, onRefused: ({ code }) => refused(code), onClosed: closed },
       http2: (detached, first) => {
         // Paused: what flows without a reader is lost, and the session begins to read a moment later.
         if (first.length > 0) detached.pause().unshift(first)

@@ -1,5 +1,6 @@
 // The whole stack over a played upstream: where a request goes, what is told of it, and what a change of the model does to it.
 import t from 'tap'
+import type { PathNormalization } from '../../../core/decide/http/path.ts'
 import {
   keyOf,
   receive,
@@ -62,6 +63,36 @@ t.test('policy sees the normalised path, and a denial goes no further', async (t
   t.equal(upstream.tries.length, 0)
   t.match(told.at(-1), { flags: ['UAEX'], reason: 'shop/deny', grpcStatus: 7 })
 })
+
+const once: readonly (readonly [PathNormalization, string, string])[] = [
+  ['NONE', '/a/../b//%2Fc%7E', '/a/../b//%2Fc%7E'],
+  ['BASE', '/a/../b//%2Fc%7E', '/b//%2Fc~'],
+  ['MERGE_SLASHES', '/a/../b//%2Fc%7E', '/b/%2Fc~'],
+  ['DECODE_AND_MERGE_SLASHES', '/a/../b//%2Fc%7E', '/b/c~'],
+  ['DECODE_AND_MERGE_SLASHES', '/public/%252F..%252Fadmin', '/public/%252F..%252Fadmin'],
+  ['DECODE_AND_MERGE_SLASHES', '/public/%25%32F%2e%2E/admin', '/public/%252F../admin'],
+  ['DECODE_AND_MERGE_SLASHES', '/public/%2F..%5Cadmin', '/public/admin'],
+  ['DECODE_AND_MERGE_SLASHES', '/public%2F%2e%2e%2Fadmin?x=/../%2F', '/admin?x=/../%2F'],
+  ['BASE', '/public/%252e%252e/admin', '/public/%252e%252e/admin'],
+  ['BASE', '/public/%%32%65%2e/admin', '/public/%%32e./admin'],
+]
+for (const [mode, path, sent] of once) {
+  t.test(`policy, routes and the endpoint see the same bytes of ${path} in mode ${mode}`, async (t) => {
+    const judged: string[] = []
+    const { ask, upstream, model, stack } = scene({
+      pathNormalization: mode,
+      authorize: (request) => {
+        judged.push(request.query === undefined ? request.path : `${request.path}?${request.query}`)
+        return undefined
+      },
+    })
+    const [bare = ''] = sent.split('?')
+    model.route(route({ matches: [{ path: { kind: 'exact', value: bare } }] }))
+    stack.update()
+    t.equal((await ask({ path })).status, 200, 'the route for just these bytes')
+    t.same([judged, upstream.last.path], [[sent], sent])
+  })
+}
 
 t.test('policy that takes its time, and policy that breaks: 500 and nothing is sent', async (t) => {
   const slow = scene({ authorize: async () => ({ status: 401, grpcStatus: 16, text: 'no', reason: 'jwt' }) })
