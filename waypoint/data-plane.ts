@@ -29,7 +29,7 @@ import { buildStack, type Stack } from './stack.ts'
 import { TcpConnection } from './tcp.ts'
 import { RequestTelemetry } from './telemetry/telemetry.ts'
 import { systemTimers } from './timers.ts'
-import { type DialEndpoint, dialEndpoint } from './upstream/dial.ts'
+import { type DialEndpoint, dialEndpoint, refusesOwn } from './upstream/dial.ts'
 import { openHttp1 } from './upstream/http1.ts'
 import { openHttp2 } from './upstream/http2.ts'
 import { type Endpoint, UpstreamPool } from './upstream/pool.ts'
@@ -198,6 +198,7 @@ export class DataPlane {
       tunnels: this.#tunnels,
       self: () => ({ uid: 'waypoint', addresses: config.address, identity: identity() ?? '' }),
       connectPlain: (from, to, signal) => sockets.connect(from, to, signal),
+      refuses: refusesOwn(config.address),
       baggageOf: ({ workload }) => (workload === undefined ? undefined : baggageOf(workload, snapshot.settings)),
       newTraceparent,
       identitiesOf: (hostname) => snapshot.serviceByHostname(hostname)?.identities ?? [],
