@@ -20,7 +20,7 @@ import type { WaypointConfig } from './config.ts'
 import { ConnectionRouting } from './connection-routing.ts'
 import type { Origin } from './exchange.ts'
 import { Http2ServerConnection } from './http2/server-connection.ts'
-import { originOf, type Self, servedAt } from './origin.ts'
+import { mayStay, originOf, type Self } from './origin.ts'
 import { LocalBuckets } from './ratelimit/token-bucket.ts'
 import { type LiveConnection, Serve } from './serve.ts'
 import { ServerNameReader } from './server-name.ts'
@@ -95,7 +95,7 @@ export class DataPlane {
       carry: (stream, origin, closed) => this.#carry(stream, origin, closed),
       maxTunnels: config.maxTunnels,
       maxConnections: config.maxConnections,
-      mayStay: ({ destination }) => servedAt(snapshot, options.self(), destination),
+      mayStay: (origin) => mayStay(snapshot, options.self(), origin),
       onRefused: ({ code }) => this.#refusals.labels([code]).add(1),
       log,
     })
