@@ -102,6 +102,7 @@ class WaypointRuntime implements Waypoint {
     })
     this.#plane = new DataPlane({
       config,
+      uid: reportOf(config, this.#boot, false).uid,
       self: () => selfOf(config, this.#model.snapshot.settings.serviceDomain),
       identity: () => this.#identity,
       snapshot: this.#model.snapshot,

@@ -50,8 +50,7 @@ export class ClientConnection implements WireOwner {
   constructor(stream: Duplex, options: ClientOptions) {
     this.#options = options
     this.#wire = new Wire(stream, this)
-    const idleMs = options.http1.timeouts?.idleMs ?? defaultServerTimeouts.idleMs
-    this.#late = options.hint === undefined ? this.#decideLate() : timer(idleMs, () => this.#wire.finish(0))
+    this.#late = options.hint === undefined ? this.#decideLate() : this.#closeLate()
     if (options.hint === 'tcp') this.#decide(true)
     else this.#wire.start()
   }
@@ -74,6 +73,11 @@ export class ClientConnection implements WireOwner {
   destroy(): void {
     if (this.#serving === undefined) this.#wire.reset()
     else this.#serving.destroy()
+  }
+
+  #closeLate(): NodeJS.Timeout {
+    const { timeouts } = this.#options.http1
+    return timer(timeouts?.idleMs ?? defaultServerTimeouts.idleMs, () => this.#wire.finish(0))
   }
 
   #decideLate(): NodeJS.Timeout {

@@ -41,7 +41,8 @@ export class ConnectionRouting {
     if (service === undefined) return undefined
     const table = this.#tableOf(origin)
     if (table !== undefined && !takesHttp(table, identity.namespace)) return 'tcp'
-    const named = hintOf(service.ports.find(({ port }) => port === destination.port)?.name ?? '')
+    const called = service.ports.find(({ port }) => port === destination.port)
+    const named = hintOf(called?.name ?? '', called?.appProtocol)
     return named ?? (table === undefined ? undefined : 'http')
   }
 
@@ -68,7 +69,7 @@ export class ConnectionRouting {
       tried.add(picked)
       picked.began()
       current = picked
-      return servingFacts(picked.facts).shared
+      return servingFacts(picked.facts).upstream
     }
     return { pick, ended }
   }
@@ -76,7 +77,10 @@ export class ConnectionRouting {
   #clusterOf(origin: Origin, serverName: string | undefined): Cluster {
     const { service, target, destination, address, identity, workload } = origin
     const { port } = destination
-    if (service === undefined) return this.#clusters.ofWorkload(target?.uid ?? '', port)
+    if (service === undefined) return this.#clusters.onceOfWorkload(target?.uid ?? '', port)
+    if (!service.ports.some((each) => each.port === port)) {
+      throw new Failure('no-endpoint', `${serviceKey(service)} has no port ${port}`)
+    }
     const table = this.#tableOf(origin)
     if (table === undefined) return this.#clusters.ofService(serviceKey(service), port)
     const decision = routeConnection(

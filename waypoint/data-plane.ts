@@ -19,9 +19,11 @@ import type { Place } from './clusters/options.ts'
 import type { WaypointConfig } from './config.ts'
 import { ConnectionRouting } from './connection-routing.ts'
 import type { Origin } from './exchange.ts'
+import type { HttpError } from './http/error.ts'
 import { Http2ServerConnection } from './http2/server-connection.ts'
 import { mayStay, originOf, type Self } from './origin.ts'
 import { LocalBuckets } from './ratelimit/token-bucket.ts'
+import { Replicas } from './replicas.ts'
 import { type LiveConnection, Serve } from './serve.ts'
 import { ServerNameReader } from './server-name.ts'
 import type { Sockets } from './sockets.ts'
@@ -36,6 +38,8 @@ import { type Endpoint, UpstreamPool } from './upstream/pool.ts'
 
 export interface DataPlaneOptions {
   readonly config: WaypointConfig
+  /** Of this replica's workload. */
+  readonly uid: string
   readonly self: () => Self
   /** SPIFFE URI; undefined until it is known. */
   readonly identity: () => string | undefined
@@ -61,6 +65,7 @@ export class DataPlane {
   readonly #dial: DialEndpoint
   readonly #upstream: UpstreamPool
   readonly #routing: ConnectionRouting
+  readonly #replicas: Replicas
   readonly #stack: Stack
   readonly #serve: Serve
 
@@ -85,12 +90,15 @@ export class DataPlane {
     this.#tunnels = this.#createTunnels()
     this.#dial = this.#createDial()
     this.#upstream = new UpstreamPool({ dial: this.#dial, open: { http1: openHttp1, http2: openHttp2 }, clock })
+    const { uid, self, identity } = options
+    this.#replicas = new Replicas({ uid, self, identity, snapshot, tunnels: this.#tunnels, clock })
     this.#stack = this.#createStack()
     this.#routing = new ConnectionRouting(snapshot, this.#stack.clusters, Math.random)
     this.#serve = new Serve({
       sockets: options.sockets,
       contexts: (serverName) => this.#serverContext(serverName),
       trustDomain: () => snapshot.settings.trustDomain,
+      take: (connect) => this.#replicas.take(connect),
       originOf: (connect) => originOf(snapshot, options.self(), connect),
       carry: (stream, origin, closed) => this.#carry(stream, origin, closed),
       maxTunnels: config.maxTunnels,
@@ -114,12 +122,9 @@ export class DataPlane {
     return this.#serve.connections
   }
 
-  /** Whether another instance of this waypoint may take its place. */
+  /** Whether another replica may take its place. */
   get hasOthers(): boolean {
-    const { key, addresses } = this.#options.self()
-    return this.snapshot
-      .endpointsOf(key)
-      .some(({ health, addresses: theirs }) => health === 'healthy' && !theirs.some((one) => addresses.includes(one)))
+    return this.#replicas.others
   }
 
   connections(): readonly object[] {
@@ -174,7 +179,7 @@ export class DataPlane {
 
   /** Takes nothing more, lets what is under way finish for at most `deadlineMs`, then ends all. */
   async drain(deadlineMs: number): Promise<void> {
-    await this.#serve.drain(deadlineMs)
+    await Promise.all([this.#serve.drain(deadlineMs), this.#replicas.close()])
     await this.#upstream.close(0)
     await this.#tunnels.close(0)
     this.#stack.close()
@@ -207,7 +212,6 @@ export class DataPlane {
 
   #createStack(): Stack {
     const { self, snapshot } = this.#options
-    const buckets = new LocalBuckets(mostBuckets)
     return buildStack({
       model: snapshot,
       upstream: this.#upstream,
@@ -220,7 +224,7 @@ export class DataPlane {
       token: () => randomBytes(16).toString('hex'),
       place: () => this.#place(),
       waypoint: self().key,
-      buckets: { local: buckets, mesh: buckets },
+      buckets: { local: new LocalBuckets(mostBuckets), mesh: this.#replicas.buckets },
     })
   }
 
@@ -232,22 +236,25 @@ export class DataPlane {
   }
 
   #carry(stream: Duplex, origin: Origin, closed: () => void): LiveConnection {
-    const refused = (code: string): void => this.#badRequests.labels([code]).add(1)
-    const http = { origin, handler: this.#stack.handle, clock }
+    const { log } = this.#options
+    const http = {
+      origin,
+      handler: this.#stack.handle,
+      clock,
+      onRefused: ({ code }: HttpError) => this.#badRequests.labels([code]).add(1),
+      onDefect: (error: unknown) => log.error({ err: error }, 'a request failed in an unexpected way'),
+    } as const
     return new ClientConnection(stream, {
       hint: this.#routing.hintFor(origin),
       silentMs: this.#options.config.detectTimeout,
-      http1: { ...http, onRefused: ({ code }) => refused(code), onClosed: closed },
+      http1: { ...http, onClosed: closed },
       http2: (detached, first) => {
-        // Paused: what flows without a reader is lost, and the session begins to read a moment later.
-        if (first.length > 0) detached.pause().unshift(first)
-        return new Http2ServerConnection(detached, {
+        const options = {
           ...http,
           scheme: 'http',
-          onRefused: refused,
-          onDefect: (error) => this.#options.log.error({ err: error }, 'a request failed in an unexpected way'),
           onClosed: closed,
-        })
+        } as const
+        return new Http2ServerConnection(detached, options, first)
       },
       tcp: (detached, first) => this.#carryTcp(detached, first, origin, closed),
       onClosed: closed,

@@ -75,3 +75,10 @@ export function hintOf(portName: string, appProtocol?: string): ProtocolHint | u
   if (httpNames.has(known)) return 'http'
   return tcpNames.has(known) ? 'tcp' : undefined
 }
+
+const http2Names = new Set(['http2', 'grpc', 'kubernetes.io/h2c'])
+
+/** Whether the endpoints of a port take HTTP/2, whatever their callers speak (GEP-1911). */
+export function takesHttp2(appProtocol: string | undefined): boolean {
+  return appProtocol !== undefined && http2Names.has(appProtocol.toLowerCase())
+}

@@ -24,6 +24,8 @@ export type Carry = (stream: Duplex, origin: Origin, closed: () => void) => Live
 
 export interface ServeOptions extends Pick<TunnelServerOptions, 'contexts' | 'trustDomain'> {
   readonly sockets: Sockets
+  /** Takes what is for the waypoint itself, and says so. */
+  readonly take: (connect: IncomingConnect) => boolean
   /** Whom a CONNECT is for. Throws a MeshError where it is not for this waypoint. */
   readonly originOf: (connect: IncomingConnect) => Origin
   /** Asked for what is connected, after a change of the model. Throws a MeshError where it may not go on. */
@@ -131,6 +133,7 @@ export class Serve {
   #connect(connect: IncomingConnect): void {
     let origin: Origin
     try {
+      if (this.#options.take(connect)) return
       if (this.#live.size >= this.#options.maxConnections)
         throw new MeshError('LIMIT_REACHED', `${this.#live.size} connections are open, which is the most that may be`)
       origin = this.#options.originOf(connect)

@@ -13,7 +13,7 @@ import { AnswerBody } from './layers/answer-body.ts'
 import { ownAnswer } from './layers/answers.ts'
 import { authorized } from './layers/authorize.ts'
 import { balance } from './layers/balance.ts'
-import { connectionPlaces, requestPlaces } from './layers/circuit.ts'
+import { requestPlaces } from './layers/circuit.ts'
 import { cors } from './layers/cors.ts'
 import type { StackDeps } from './layers/deps.ts'
 import { answeringFailures, failed } from './layers/failures.ts'
@@ -175,7 +175,6 @@ class Layers implements Composer {
 
 /** From a request that is ready to go to the endpoint that serves it. */
 function tries(cluster: Cluster, rules: RetryRules | undefined, route?: Route): Step {
-  const { pool } = cluster.policy
   return through(
     [
       inCluster(cluster),
@@ -184,10 +183,9 @@ function tries(cluster: Cluster, rules: RetryRules | undefined, route?: Route): 
       retries(rules, cluster),
       balance(cluster),
       tryTimeouts,
-      connectionPlaces(cluster),
       outcomes(cluster),
     ],
-    sending(pool?.protocol ?? 'default'),
+    sending,
   )
 }
 

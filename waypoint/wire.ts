@@ -64,7 +64,10 @@ export class Wire {
     this.#owner = owner
   }
 
-  /** The stream is somebody else's from now on; what it has read meanwhile waits in it. */
+  /**
+   * The stream is somebody else's from now on, who reads it as `start` does (the pump, a session of HTTP/2); what comes meanwhile waits
+   * in it.
+   */
   detach(): Duplex {
     const { stream } = this
     this.pause()
@@ -145,8 +148,10 @@ export class Wire {
   get full(): boolean {
     const { stream } = this
     const queued = stream instanceof TunnelHttp2Stream ? stream.queuedBytes : stream.writableLength
-    this.#waits = queued >= fullBytes
-    return this.#waits
+    const full = queued >= fullBytes
+    // Only `onDrained` takes it back: whoever asks again meanwhile still waits for that.
+    if (full) this.#waits = true
+    return full
   }
 
   readonly #drained = (): void => {

@@ -3,7 +3,7 @@
 import type { ServiceSpec, ServiceSpecPort } from '../../core/model/fields/service.ts'
 import { serviceKind } from '../../core/model/kinds/core.ts'
 import type { MeshObject } from '../../core/model/resource.ts'
-import type { ServiceMembership } from '../../core/model/types.ts'
+import type { ServiceMembership, ServicePort } from '../../core/model/types.ts'
 import { canonicalAddress } from '../../core/net/address.ts'
 import { type Finding, nameOf, notAccepted } from './conditions.ts'
 import { annotation, isEmpty, type Labels, Selectors } from './order.ts'
@@ -33,6 +33,10 @@ function specOf(object: MeshObject): ServiceSpec | undefined {
 
 function tcpPorts(spec: ServiceSpec): readonly ServiceSpecPort[] {
   return (spec.ports ?? []).filter((port) => (port.protocol ?? 'TCP') === 'TCP')
+}
+
+function compiledPort({ name = '', port, appProtocol }: ServiceSpecPort): ServicePort {
+  return { name, port, protocol: 'TCP', ...(appProtocol === undefined ? {} : { appProtocol }) }
 }
 
 function hostnameOf({ metadata: { namespace = '', name } }: MeshObject, settings: CompileSettings): string {
@@ -65,7 +69,7 @@ export const serviceRule: Rule = {
       return
     }
     const hostname = hostnameOf(object, scope.settings)
-    const ports = tcpPorts(spec).map((port) => ({ name: port.name ?? '', port: port.port, protocol: 'TCP' as const }))
+    const ports = tcpPorts(spec).map(compiledPort)
     const headless = spec.clusterIP === 'None'
     const vips = ownVips(object, scope)
     const value = { namespace, name, hostname, vips, headless, ports, identities: [], loadBalancing: 'random' as const }

@@ -64,7 +64,7 @@ const service = object(
     hostname: name,
     vips: list(address),
     headless: boolean,
-    ports: list(object({ name: text(0, 253), port, protocol: oneOf('TCP') })),
+    ports: list(object({ name: text(0, 253), port, protocol: oneOf('TCP') }, { appProtocol: text(1, 253) })),
     identities: list(textLike((value) => value.startsWith('spiffe://'), 'a SPIFFE URI')),
     loadBalancing: oneOf('random'),
   },

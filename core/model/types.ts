@@ -55,6 +55,8 @@ export interface ServicePort {
   /** Port on the virtual IP, 1–65535. */
   readonly port: number
   readonly protocol: 'TCP'
+  /** As the Service says it: `http`, `kubernetes.io/h2c`, … */
+  readonly appProtocol?: string
 }
 
 /** A Service that stands for a waypoint: what its Gateway declares. */

@@ -1,11 +1,13 @@
 // A real waypoint in this process between callers and endpoints: how it joins, whom it serves, how it comes back.
+import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { connect as connectHttp2 } from 'node:http2'
 import { join } from 'node:path'
+import { connect as connectTls } from 'node:tls'
 import t from 'tap'
 import type { MeshObject } from '../../core/model/resource.ts'
-import { api, until } from '../helpers/control-world.ts'
+import { api, directory, until } from '../helpers/control-world.ts'
 import { WaypointWorld } from '../helpers/waypoint-world.ts'
 
 const statusOf = (answer: string): string => answer.split('\r\n')[0] ?? ''
@@ -100,6 +102,83 @@ t.test(
     t.same(new Set(world.seen.map(({ version, host }) => `${version} ${host}`)), new Set(['2.0 orders:80']))
   },
 )
+
+t.test('what is not HTTP passes as it is, and rules for connections see the server name of TLS', async (t) => {
+  const world = await WaypointWorld.create(t)
+  await (await world.waypoint(await world.token())).ready
+  const caller = await world.caller()
+  const to = `${await world.vip()}:80`
+  const raw = await caller.connect(to)
+  raw.write(Buffer.from([1, 2, 3]))
+  const [echoed] = (await once(raw, 'data')) as [Buffer]
+  t.same([...echoed], [1, 2, 3])
+  raw.destroy()
+
+  const route = (name: string, hostnames: readonly string[], backend: string): MeshObject => ({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'TLSRoute',
+    metadata: { name, namespace: 'shop' },
+    spec: {
+      parentRefs: [{ group: '', kind: 'Service', name: 'orders' }],
+      hostnames,
+      rules: [{ backendRefs: [{ name: backend, port: 80 }] }],
+    },
+  })
+  const version = (name: string): MeshObject => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: 'shop' },
+    spec: { selector: { version: name }, ports: [{ port: 80, targetPort: 8080 }] },
+  })
+  await world.apply(version('v1'), version('v2'), route('a', ['a.example'], 'v1'), route('b', ['b.example'], 'v2'))
+  const greet = async (servername: string): Promise<string | undefined> => {
+    const before = world.raw.length
+    const stream = await caller.connect(to)
+    stream.on('error', () => {})
+    // The endpoint echoes, which is no TLS: either way the client hangs up.
+    const closed = new Promise<void>((resolve) => stream.once('close', resolve))
+    connectTls({ socket: stream as never, servername }).on('error', () => {})
+    await closed
+    return world.raw[before]?.endpoint
+  }
+  await until('the routes', async () => (await greet('c.example')) === undefined)
+  await until(
+    'both routes',
+    async () => (await greet('b.example')) === 'orders-v2' && (await greet('a.example')) === 'orders-v1',
+  )
+  t.equal(await greet('c.example'), undefined, 'no rule holds: nobody hears of it')
+})
+
+t.test('two replicas count a mesh-wide limit together', async (t) => {
+  const world = await WaypointWorld.create(t)
+  await world.apply({
+    apiVersion: 'culvert.dev/v1alpha1',
+    kind: 'RateLimitPolicy',
+    metadata: { name: 'orders', namespace: 'shop' },
+    spec: {
+      targetRefs: [{ kind: 'Service', name: 'orders' }],
+      rules: [{ name: 'all', scope: 'Mesh', limit: { requests: 20, per: '1h' } }],
+    },
+  })
+  const folder = await directory(t)
+  const second = { instance: 'wp-2', address: '10.0.5.2', stateDir: folder }
+  const first = await world.waypoint(await world.token())
+  const other = await world.waypoint(await world.token('wp-2.shop'), second)
+  await Promise.all([first.ready, other.ready])
+  await until('both replicas', () => {
+    const found = world.host.snapshot.endpointsOf('shop/wp.shop.svc.cluster.local')
+    return found.filter(({ health }) => health === 'healthy').length === 2
+  })
+  const caller = await world.caller()
+  const to = `${await world.vip()}:80`
+  let passed = 0
+  for (let round = 0; round < 40; round++) {
+    for (const replica of ['10.0.5.1', '10.0.5.2']) {
+      if (statusOf(await caller.get(to, '/', replica)) === 'HTTP/1.1 200 OK') passed += 1
+    }
+  }
+  t.ok(passed >= 20 && passed <= 24, `${passed} of 80 passed`)
+})
 
 t.test('it is no open proxy: what it does not serve is refused, malformed targets are told apart', async (t) => {
   const world = await WaypointWorld.create(t)

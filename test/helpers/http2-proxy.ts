@@ -9,6 +9,7 @@ import type { Test } from 'tap'
 import { Http2Session } from '../../core/hbone/h2/session.ts'
 import { defaultLimits } from '../../core/hbone/limits.ts'
 import { pump } from '../../core/hbone/pump.ts'
+import { ClientConnection } from '../../waypoint/client-connection.ts'
 import type { Handler } from '../../waypoint/exchange.ts'
 import { Http2ServerConnection } from '../../waypoint/http2/server-connection.ts'
 import { type Http2UpstreamConnection, openHttp2 } from '../../waypoint/upstream/http2.ts'
@@ -90,7 +91,16 @@ export async function proxied(
 
   let front: Http2ServerConnection | undefined
   const serve = (stream: Duplex) => {
-    front = new Http2ServerConnection(stream, { origin, handler, scheme: 'http' })
+    new ClientConnection(stream, {
+      http1: undefined as never,
+      tcp: () => {
+        throw new Error('it is HTTP/2')
+      },
+      http2: (detached, first) => {
+        front = new Http2ServerConnection(detached, { origin, handler, scheme: 'http' }, first)
+        return front
+      },
+    })
   }
   const { server: frontServer, port: frontPort } = await listen((socket) => {
     socket.setNoDelay(true)

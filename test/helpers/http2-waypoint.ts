@@ -44,7 +44,7 @@ export async function serveHttp2(handler: Handler, options: Partial<Http2ServerO
         handler,
         scheme: 'http',
         onClosed: (error) => errors.push(error),
-        onRefused: (code) => refused.push(code),
+        onRefused: ({ code }) => refused.push(code),
         onDefect: (error) => defects.push(error),
         ...options,
       }),

@@ -1,10 +1,11 @@
 // A lab whose service `orders` stands behind a waypoint, for the netns tests and soaks of layer 7: calls and loads from its clients,
 // what really arrived at each instance, endpoints that come and go, replicas of the waypoint that are restarted.
 import { randomUUID } from 'node:crypto'
+import { applyObject } from '../../cli/apply.ts'
 import type { Answered, Call, CallResult } from '../../lab/calls/call.ts'
 import { type BatchOptions, callsFrom } from '../../lab/calls/in-workload.ts'
 import type { SeriesCount } from '../../lab/echo/counts.ts'
-import { releaseUnit, stopUnit, unitProcess, waitRestarted } from '../../lab/faults.ts'
+import { killUnit, releaseUnit, stopUnit, unitProcess, waitRestarted } from '../../lab/faults.ts'
 import { waitUntil } from '../../lab/lab.ts'
 import type { RunningLoad } from '../../lab/load/in-workload.ts'
 import type { LoadPlan, LoadReport } from '../../lab/load/load.ts'
@@ -13,6 +14,7 @@ import { hostFolders } from '../../lab/units.ts'
 import { waypointUnitName } from '../../lab/waypoints.ts'
 import { removeWorkloadFile, writeWorkloadFile } from '../../lab/workload-file.ts'
 import { type MeshLab, meshLab } from './mesh-lab.ts'
+import { parse } from './netns-world.ts'
 
 export const instances = ['orders-1', 'orders-2', 'orders-3', 'orders-4'] as const
 export type Instance = (typeof instances)[number] | 'shadow'
@@ -66,6 +68,11 @@ export class WaypointLab {
   /** Applies resources of namespace shop; resolves once they are in force everywhere. */
   apply(resources: string): Promise<void> {
     return this.mesh.apply(resources)
+  }
+
+  /** As `apply`, without waiting for anybody to have it. */
+  async put(resources: string): Promise<void> {
+    for (const object of parse(resources)) await applyObject(this.mesh.client, object)
   }
 
   /** Applies resources, runs `work`, and removes them again. */
@@ -134,6 +141,19 @@ export class WaypointLab {
     const { folder, plan, host } = this.#place(instance)
     writeWorkloadFile(folder, plan, host)
     await this.mesh.converge()
+  }
+
+  /** kill -9 of its process; resolves once its successor serves. */
+  async kill(instance: Instance): Promise<void> {
+    const { selector } = this.mesh.lab
+    const unit = `${instance}.shop`
+    await waitRestarted(selector, unit, killUnit(selector, unit))
+    const serves = (): Promise<boolean> =>
+      this.counted(instance, 'none').then(
+        () => true,
+        () => false,
+      )
+    await waitUntil(`${instance} serves again`, serves, 20_000)
   }
 
   #place(instance: Instance) {

@@ -45,6 +45,8 @@ export class WaypointWorld {
   readonly host: Host
   readonly loopback = new LoopbackSockets()
   readonly seen: Seen[] = []
+  /** Connections that were not HTTP, which endpoints echo. */
+  readonly raw: { readonly endpoint: string; readonly first: Buffer }[] = []
   readonly waypointState: string
   answer: Answer = (_, response, endpoint) => response.end(endpoint)
   readonly #test: Test
@@ -158,6 +160,12 @@ export class WaypointWorld {
     stream.once('readable', () => {
       const first = stream.read() as Buffer | null
       if (first === null) return
+      if (!/^[A-Z]{3}/.test(first.toString('latin1'))) {
+        this.raw.push({ endpoint, first })
+        stream.write(first)
+        stream.pipe(stream)
+        return
+      }
       stream.unshift(first)
       const isHttp2 = first.toString('latin1').startsWith('PRI')
       const server = isHttp2 ? createHttp2Server(answer as never) : createServer(answer)
@@ -217,13 +225,13 @@ export class Caller {
   }
 
   /** A stream to the waypoint. Rejects as TunnelPool.connect. */
-  async connect(authority: string, headers: TunnelHeaders = {}): Promise<Duplex> {
+  async connect(authority: string, headers: TunnelHeaders = {}, waypoint = waypointAddress): Promise<Duplex> {
     const key = {
       sourceUid: 'h1/shop/frontend/1',
       sourceAddress: this.#address,
       sourceIdentity: this.#identity,
       expectedIdentities: ['spiffe://cluster.local/ns/shop/sa/wp'],
-      destination: { address: waypointAddress, port: 15008 },
+      destination: { address: waypoint, port: 15008 },
       destinationUid: 'wp',
     }
     const opened = await this.#pool.connect(key, { authority, headers }, AbortSignal.timeout(limitMs))
@@ -231,9 +239,9 @@ export class Caller {
   }
 
   /** One request on a connection of its own; the whole answer as text. */
-  async get(authority: string, path = '/', host = 'orders'): Promise<string> {
-    const stream = await this.connect(authority)
-    stream.write(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`)
+  async get(authority: string, path = '/', waypoint = waypointAddress): Promise<string> {
+    const stream = await this.connect(authority, {}, waypoint)
+    stream.write(`GET ${path} HTTP/1.1\r\nhost: orders\r\nconnection: close\r\n\r\n`)
     const chunks: Buffer[] = []
     for await (const chunk of stream) chunks.push(chunk as Buffer)
     stream.destroy()
@@ -275,5 +283,7 @@ function pathOf({
   metadata: { namespace },
 }: Pick<MeshObject, 'apiVersion' | 'kind' | 'metadata'>): string {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`
-  return namespace === undefined ? `${root}/namespaces` : `${root}/namespaces/${namespace}/${kind.toLowerCase()}s`
+  if (namespace === undefined) return `${root}/namespaces`
+  const lower = kind.toLowerCase()
+  return `${root}/namespaces/${namespace}/${/[^aeiou]y$/.test(lower) ? `${lower.slice(0, -1)}ies` : `${lower}s`}`
 }

@@ -9,8 +9,8 @@ import { changeProblems, memoryProblems, underChange } from '../helpers/waypoint
 
 const seconds = argument(0, 1_800)
 const plan = { seconds, restartEvery: 60, endpointEvery: 5, killEvery: 20, concurrency: 16 }
-/** The last minutes of memory are those of a process that was restarted; without restarts it must be flat. */
-const quietSeconds = Math.max(60, Math.round(seconds / 6))
+/** Memory is looked at without restarts, all else going on. */
+const quietSeconds = Math.max(120, Math.round(seconds / 3))
 const mostGrowthKib = 8 * 1024
 
 async function run(): Promise<Outcome> {

@@ -102,18 +102,23 @@ export class Cluster {
   }
 
   /** The endpoints as they are now. Those that stay keep requests under way, latency and ejection. */
-  populate(source: EndpointSource, hostname: string | undefined, identities: readonly string[]): void {
-    this.table.update(source(this.#targetOptions(hostname, identities)))
+  populate(
+    source: EndpointSource,
+    hostname: string | undefined,
+    identities: readonly string[],
+    spoken: 'http2' | 'auto',
+  ): void {
+    this.table.update(source(this.#targetOptions(hostname, identities, spoken)))
     this.#outliers?.follow()
   }
 
-  #targetOptions(service: string | undefined, identities: readonly string[]): TargetOptions {
+  #targetOptions(service: string | undefined, identities: readonly string[], spoken: 'http2' | 'auto'): TargetOptions {
     const { pool } = this.#policy
     const protocol = pool?.protocol ?? 'default'
     return {
       service,
       identities,
-      protocol: protocol === 'default' ? 'auto' : protocol,
+      protocol: protocol === 'default' ? spoken : protocol,
       connectTimeoutMs: pool?.connectTimeoutMs,
       idleTimeoutMs: pool?.idleTimeoutMs,
       maxRequestsPerConnection: pool?.maxRequestsPerConnection,

@@ -1,9 +1,11 @@
 // All destinations that routes lead to, made when one is first asked for and kept as long as the model has it. Follows the model: only
 // what a change touches is worked on.
+
 import { isDeepStrictEqual } from 'node:util'
 import type { Destination } from '../../core/model/destinations.ts'
 import type { Backend, Subset } from '../../core/model/routes.ts'
 import type { Service, Workload } from '../../core/model/types.ts'
+import { takesHttp2 } from '../detect.ts'
 import type { RoutingModel } from '../routing-model.ts'
 import { Cluster, type ClusterDeps } from './cluster.ts'
 import { endpointOf, hasLabels, type ServingFacts, workloadEndpoint } from './endpoints.ts'
@@ -65,10 +67,19 @@ export class Clusters {
 
   /** A workload by its own address: no service's rules hold. */
   ofWorkload(workload: string, port: number): Cluster {
-    return this.#entry(workloadKey(workload, port), () => {
-      const cluster = new Cluster({ workload, port }, this.#deps)
-      return { cluster, subset: undefined, workload, basis: undefined, unusedSinceMs: undefined }
-    })
+    return this.#entry(workloadKey(workload, port), () => this.#workloadEntry(workload, port))
+  }
+
+  /** As `ofWorkload`, for one connection: nothing is kept of it, so clients may try as many ports as they like. */
+  onceOfWorkload(workload: string, port: number): Cluster {
+    const entry = this.#workloadEntry(workload, port)
+    this.#follow(entry)
+    return entry.cluster
+  }
+
+  #workloadEntry(workload: string, port: number): Entry {
+    const cluster = new Cluster({ workload, port }, this.#deps)
+    return { cluster, subset: undefined, workload, basis: undefined, unusedSinceMs: undefined }
   }
 
   #entry(key: string, make: () => Entry): Cluster {
@@ -179,6 +190,7 @@ export class Clusters {
       },
       service?.hostname,
       service?.identities ?? none,
+      takesHttp2(service?.ports.find((each) => each.port === port)?.appProtocol) ? 'http2' : 'auto',
     )
   }
 

@@ -6,10 +6,7 @@ import { localityOf } from './options.ts'
 
 /** An endpoint, and how a try gets there. */
 export interface ServingFacts extends EndpointFacts {
-  /** For HTTP/1.1, whose connections the cluster counts by the requests on them. */
   readonly upstream: UpstreamTarget
-  /** For HTTP/2, where each connection is counted as it is opened. */
-  readonly shared: UpstreamTarget
 }
 
 /** All that targets of one destination have in common. */
@@ -36,7 +33,6 @@ export function workloadEndpoint(workload: Workload, port: number, options: Targ
 function factsOf(workload: Workload, port: number, healthy: boolean, options: TargetOptions): ServingFacts | undefined {
   const [address] = workload.addresses
   if (address === undefined) return undefined
-  const { connections, ...others } = options
   const target = { address, port }
   return {
     key: `${workload.uid} ${port}`,
@@ -45,8 +41,7 @@ function factsOf(workload: Workload, port: number, healthy: boolean, options: Ta
     healthy,
     locality: localityOf(workload.locality),
     labels: workload.labels,
-    upstream: { ...others, workload, address: target },
-    shared: { ...others, workload, address: target, connections },
+    upstream: { ...options, workload, address: target },
   }
 }
 

@@ -33,6 +33,8 @@ export type HttpErrorCode =
   | 'body-length'
   | 'unsendable'
   | 'timeout'
+  /** HTTP/2: its stream was reset, not answered. */
+  | 'malformed'
 
 /** Decide on `status` and `code`, never on `message`. */
 export class HttpError extends Error {

@@ -51,6 +51,9 @@ export interface ServerOptions {
   readonly onClosed?: (() => void) | undefined
 }
 
+/** Answers that leave in one write at most: a client may have asked for many at once. */
+const gathered = 16
+
 /** `lingering`: nothing more is answered, what still comes is thrown away. */
 type State = 'open' | 'lingering' | 'closed'
 
@@ -64,6 +67,10 @@ export class ServerConnection implements ServerHost, WireOwner, Flushed {
   readonly #timeouts: ServerTimeouts
   #state: State = 'open'
   #current: ServerExchange | undefined
+  /** The one before the next request, which waits: the client does not take its answers. */
+  #between: ServerExchange | undefined
+  /** Answers that wait for the end of the turn. */
+  #unflushed = 0
   #draining = false
   #flushing = false
   #discarded = -1
@@ -116,7 +123,7 @@ export class ServerConnection implements ServerHost, WireOwner, Flushed {
   /** Answers what is under way, says that it was the last, and ends; at once where nothing is under way. */
   drain(): void {
     this.#draining = true
-    if (this.#current === undefined && this.#reader.idle) this.#finish()
+    if (this.#current === undefined && this.#between === undefined && this.#reader.idle) this.#finish()
   }
 
   /** Ends at once; a request under way is abandoned. */
@@ -136,11 +143,15 @@ export class ServerConnection implements ServerHost, WireOwner, Flushed {
   onEnd(): void {
     if (this.#state !== 'open') return
     this.#reader.finish()
-    if (this.#current === undefined) this.#finish()
+    if (this.#current === undefined && this.#between === undefined) this.#finish()
   }
 
   onDrained(): void {
     this.#current?.resumeAnswer()
+    if (this.#between === undefined) return
+    const before = this.#between
+    this.#between = undefined
+    this.#readOn(before)
   }
 
   onClosed(): void {
@@ -211,6 +222,7 @@ export class ServerConnection implements ServerHost, WireOwner, Flushed {
   flush(): void {
     if (!this.#flushing) return
     this.#flushing = false
+    this.#unflushed = 0
     this.writer.flush()
     if (this.#wire.full) this.#current?.pauseAnswer()
   }
@@ -272,7 +284,15 @@ export class ServerConnection implements ServerHost, WireOwner, Flushed {
       return
     }
     this.#idleSince = this.#options.clock()
-    const upgrade = current.exchange.upgrade !== undefined
+    this.#unflushed += 1
+    if (this.#unflushed > gathered) this.flush()
+    if (this.#wire.full) this.#between = current
+    else this.#readOn(current)
+  }
+
+  #readOn(before: ServerExchange): void {
+    if (this.#state !== 'open') return
+    const upgrade = before.exchange.upgrade !== undefined
     if (upgrade ? this.#reader.refuseTunnel() : this.#reader.resume()) this.#wire.resume()
     this.#watchHead()
     if (this.#current !== undefined || this.#state !== 'open') return

@@ -104,8 +104,9 @@ class RequestList {
       return
     }
     if (kind === fieldKind.cookie && this.#cookieAt >= 0) {
-      // Crumbs are one field cut into pieces (RFC 9113 8.2.3).
-      fields[this.#cookieAt] += `; ${value}`
+      // Crumbs are one field cut into pieces (RFC 9113 8.2.3); one without anything in it would leave a space at an end.
+      const before = fields[this.#cookieAt]
+      if (value !== '') fields[this.#cookieAt] = before === '' ? value : `${before}; ${value}`
       return
     }
     if (kind === fieldKind.cookie) this.#cookieAt = fields.length + 1

@@ -25,7 +25,8 @@ export function readResponse(fields: readonly HeaderField[], tooLarge: boolean):
       continue
     }
     const kind = kindOf(name)
-    if (kind >= fieldKind.connection) return `${JSON.stringify(name)} does not belong here`
+    if (kind >= fieldKind.connection || (kind === fieldKind.te && value !== 'trailers'))
+      return `${JSON.stringify(name)} does not belong here`
     if (kind === fieldKind.contentLength) {
       if (contentLength !== undefined) return 'two content-length fields'
       contentLength = parseLength(value)

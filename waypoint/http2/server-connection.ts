@@ -21,8 +21,8 @@ export interface Http2ServerOptions {
   readonly limits?: Partial<Http2Limits>
   /** Monotonic milliseconds. */
   readonly clock?: () => number
-  /** A request was refused before the stack saw it: by `HttpError.code`, or `malformed`. */
-  readonly onRefused?: (code: string) => void
+  /** A request was refused before the stack saw it. */
+  readonly onRefused?: (error: HttpError) => void
   /** A layer threw something that is no failure of an upstream; the client got 500. */
   readonly onDefect?: (error: Error) => void
   /** Over, once; with an error where the client broke the protocol. */
@@ -121,7 +121,7 @@ export class Http2ServerConnection {
       if (tooLarge) throw new HttpError(431, 'head-too-large', 'the head is too large')
       const request = readRequest(fields, this.#rules)
       if (typeof request === 'string') {
-        this.#options.onRefused?.('malformed')
+        this.#options.onRefused?.(new HttpError(400, 'malformed', request))
         this.#session.break(stream, request)
         return
       }
@@ -131,7 +131,7 @@ export class Http2ServerConnection {
       startSoon(served)
     } catch (error: unknown) {
       if (!(error instanceof HttpError)) throw error
-      this.#options.onRefused?.(error.code)
+      this.#options.onRefused?.(error)
       this.#refuse(stream, error.status)
     }
   }

@@ -256,7 +256,11 @@ export class ServerStream implements StreamUser, Body, BodyReader {
   streamSent(): void {
     if (this.#answer?.upgraded === true && this.#exchange?.upgrade !== undefined) return
     this.#over = true
-    if (this.#stream.remoteEnded) return
+    if (this.#stream.remoteEnded) {
+      // A body that nobody has asked for is not kept; a mirror may still read one.
+      if (this.#reader === undefined) this.cancel()
+      return
+    }
     this.#stream.reset(errorCode.noError)
     this.#failRequest('the answer was complete before the request was')
   }

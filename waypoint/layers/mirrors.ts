@@ -9,7 +9,6 @@ import { emptyBody } from '../http/body.ts'
 import { asFailure } from '../http/failure.ts'
 import type { Headers } from '../http/message.ts'
 import type { TryEnd } from '../report.ts'
-import { isMultiplexed } from './circuit.ts'
 import type { Layer } from './layer.ts'
 import { MirrorBody } from './mirror-body.ts'
 import type { RequestContext } from './request-context.ts'
@@ -65,8 +64,7 @@ function send(request: RequestContext, { mirror, cluster }: MirrorTarget, timeou
     place.release()
     if (how !== undefined && copy.abandoned !== 'unwanted') tell(how)
   }
-  const facts = servingFacts(endpoint.facts)
-  const target = isMultiplexed(copy, cluster.policy.pool?.protocol ?? 'default') ? facts.shared : facts.upstream
+  const target = servingFacts(endpoint.facts).upstream
   sent(deps.upstream.send(copy, target), end)
 }
 

@@ -46,7 +46,6 @@ export class RequestContext implements JudgedRequest, ExchangeReport {
   /** Where it has been, as far as these are to be avoided. */
   tried: Set<Endpoint> | undefined
   otherLocalities = false
-  connection: Permit | undefined
   place: Permit | undefined
   deadline: RequestDeadline | undefined
   /** Ends the retries: gives back the place of the last. */
@@ -134,8 +133,6 @@ export class RequestContext implements JudgedRequest, ExchangeReport {
   }
 
   endTry(): void {
-    this.connection?.release()
-    this.connection = undefined
     this.endpointInUse?.ended()
     this.endpointInUse = undefined
   }

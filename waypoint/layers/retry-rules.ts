@@ -39,10 +39,15 @@ export function retryRules(route: Route | undefined, match: RequestMatch | undef
   }
 }
 
-/** `backend-timeout` is how control/compile/routes names what only the Gateway API's stanza means. */
+/**
+ * `backend-timeout` is how control/compile/routes names what only the Gateway API's stanza means. Who wants failed connections retried
+ * also wants those that ended before they took anything of the request: kept ones that an endpoint closed as it went away.
+ */
 function conditionsOf({ statuses, conditions }: RetryPolicy) {
   if (conditions.includes('backend-timeout')) return gatewayConditions(statuses)
-  return parseRetryOn([...conditions, ...statuses.map(String)].join(','))
+  const untouched = conditions.includes('connect-failure') || conditions.includes('refused-stream')
+  const all = untouched ? [...conditions, 'reset-before-request'] : conditions
+  return parseRetryOn([...all, ...statuses.map(String)].join(','))
 }
 
 /**

@@ -1,6 +1,7 @@
 // The connections to endpoints, kept from one exchange to the next: for each endpoint, caller and protocol of their own, since the other
 // end judges and shows the caller by the connection. One per data worker; the stack sends every try through it.
 import type { Duplex } from 'node:stream'
+import { deadlineTimer } from '../../core/base/deadline.ts'
 import { timer } from '../../core/hbone/limits.ts'
 import { formatSocketAddress } from '../../core/net/address.ts'
 import type { Permit } from '../circuit/circuit.ts'
@@ -80,7 +81,7 @@ export class UpstreamPool implements Upstream, PooledEvents {
     for (const connection of [...this.#pooled.keys()]) connection.retire()
     if (this.#pooled.size === 0) return
     await new Promise<void>((resolve) => {
-      const late = timer(deadlineMs, () => {
+      const late = deadlineTimer(deadlineMs, () => {
         for (const connection of [...this.#pooled.keys()]) connection.destroy()
       })
       this.#closed = () => {

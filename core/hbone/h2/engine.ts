@@ -387,7 +387,7 @@ export class Engine<S extends SessionStream> {
     this.#pings.clear()
     // A peer that hangs up but does not read would keep the socket for ever.
     if (!this.#linger.begun) this.#linger.wait(lingerMs)
-    const cause = new MeshError('TUNNEL_UNAVAILABLE', 'the tunnel session ended', { cause: this.#error })
+    const cause = new MeshError('TUNNEL_UNAVAILABLE', 'the session ended', { cause: this.#error })
     this.#streams.end(cause)
     this.#hooks.onClosed(this.#error)
   }

@@ -74,7 +74,7 @@ const port = {
     appProtocol: {
       type: 'string',
       text: 'Application protocol.',
-      use: ignored('appProtocol has no effect at layer 4: the port carries any TCP protocol'),
+      use: enforced('waypoint: what is spoken on the port'),
       check: qualifiedName,
     },
     nodePort: nodePort('Port on every host.'),

@@ -1,6 +1,8 @@
 // How exchanges of HTTP/1.1 end otherwise than by an answer: clients that leave, upstreams that break off, deadlines, drains. And those
 // that wait first: Expect, upgrades.
 import t, { type Test } from 'tap'
+import { BodyChannel, emptyBody } from '../../../waypoint/http/body.ts'
+import { Headers } from '../../../waypoint/http/message.ts'
 import { Http1World, until, type WorldOptions } from '../../helpers/http1-world.ts'
 
 async function world(t: Test, options?: WorldOptions): Promise<Http1World> {
@@ -225,21 +227,46 @@ t.test('a drain ends idle connections, and others with their answer', async (t) 
   t.equal(await late.rest(), 'cd')
 })
 
-t.test('a handler that fails is answered, and so is one that makes an answer that cannot be sent', async (t) => {
+t.test('defects are answered with 500 and told; an upstream that breaks off is a 503', async (t) => {
   let turn = 0
+  const defects: unknown[] = []
   const w = await world(t, {
-    handler: (_exchange, send) => {
+    server: { onDefect: (error) => defects.push(error) },
+    handler: async (_exchange, send) => {
       turn += 1
       if (turn === 1) throw new Error('a defect')
+      if (turn === 2) return { head: { status: 999, headers: new Headers() }, body: emptyBody }
       return send()
     },
   })
   const client = w.client()
-  client.write(get())
-  t.equal(await client.read('\r\n\r\n'), 'HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n')
+  for (const _turn of [1, 2]) {
+    client.write(get())
+    t.equal(await client.read('\r\n\r\n'), 'HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n')
+  }
+  t.match(defects, [{ message: 'a defect' }])
   client.write(get())
   const backend = await w.backend.connection(0)
   await backend.read('\r\n\r\n')
   backend.socket.resetAndDestroy()
   t.equal(await client.read('\r\n\r\n'), 'HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n')
+})
+
+t.test('an answer of another length than it said is never a whole one', async (t) => {
+  for (const text of ['abc', 'a']) {
+    const w = await world(t, {
+      handler: async () => {
+        const body = new BodyChannel({}, 2)
+        setTimeout(() => {
+          body.push(Buffer.from(text))
+          body.end()
+        }, 5)
+        return { head: { status: 200, headers: new Headers() }, body }
+      },
+    })
+    const client = w.client()
+    client.write(get())
+    await until(() => client.closed, 'the client is told')
+    t.ok(client.reset)
+  }
 })

@@ -271,3 +271,30 @@ t.test('a body that a backend does not take does not pile up here', async (t) =>
   socket.resume()
   await until(() => came >= large, 'all of it comes')
 })
+
+t.test('a client that asks and asks and takes no answer is not asked on', async (t) => {
+  const text = 'a'.repeat(2_000)
+  let answered = 0
+  const w = await world(t, {
+    handler: async () => {
+      answered += 1
+      return { head: { status: 200, headers: new Headers() }, body: bodyOf(Buffer.from(text)) }
+    },
+  })
+  const client = w.client()
+  client.socket.pause()
+  const asked = 100_000
+  for (let turn = 0; turn < 100; turn += 1) client.write(get().repeat(asked / 100))
+  await stands(() => answered)
+  t.ok(answered < asked / 4, `${answered} of ${asked} are answered`)
+  let came = 0
+  client.socket.removeAllListeners('data')
+  client.socket.on('data', (chunk: Buffer) => {
+    came += chunk.length
+  })
+  client.socket.end()
+  client.socket.resume()
+  await until(() => client.ended, 'all answers, and the end')
+  t.equal(answered, asked)
+  t.equal(came, asked * `HTTP/1.1 200 OK\r\ncontent-length: 2000\r\n\r\n${text}`.length)
+})

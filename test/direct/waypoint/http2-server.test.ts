@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import http2 from 'node:http2'
 import t, { type Test } from 'tap'
+import { heldBudget } from '../../../core/hbone/h2/held-budget.ts'
 import type { Exchange } from '../../../waypoint/exchange.ts'
 import { BodyChannel } from '../../../waypoint/http/body.ts'
 import { Failure } from '../../../waypoint/http/failure.ts'
@@ -167,6 +168,15 @@ t.test('an answer that comes before the request has ended goes out, and the rest
   const { status, body, rstCode } = await got(stream)
   t.match({ status, body, rstCode }, { status: 413, body: 'too much', rstCode: 0 })
   t.equal((await failure)?.kind, 'client')
+})
+
+t.test('a body that nobody reads is not kept once it is answered', async (t) => {
+  const { client, served } = await scene(t, async () => answer(403))
+  const stream = client.request({ ':method': 'POST' })
+  stream.end(Buffer.alloc(50_000))
+  t.equal((await got(stream)).status, 403)
+  await eventually('no stream is left', () => served.connections[0]?.active === 0)
+  t.equal(heldBudget.bytes, 0)
 })
 
 t.test('both ways at once: each message is answered before the next is sent', async (t) => {

@@ -6,6 +6,7 @@ import { type Answer, Exchange, type Origin } from '../../../waypoint/exchange.t
 import { BodyChannel, emptyBody } from '../../../waypoint/http/body.ts'
 import { Failure } from '../../../waypoint/http/failure.ts'
 import { Headers } from '../../../waypoint/http/message.ts'
+import { webSocketAccept } from '../../../waypoint/http1/websocket.ts'
 import type { UpstreamConnection } from '../../../waypoint/upstream/connection.ts'
 import { openHttp1 } from '../../../waypoint/upstream/http1.ts'
 import { type Dial, UpstreamPool } from '../../../waypoint/upstream/pool.ts'
@@ -233,6 +234,46 @@ t.test('a body longer or shorter than its length never becomes another request',
     t.equal((await failureOf(sent)).kind, 'client')
     await until(() => peer.closed, 'the connection is gone')
   }
+})
+
+t.test('an extended CONNECT goes out as GET with a key of ours, whose proof is checked', async (t) => {
+  const w = await PoolWorld.create(t, { protocol: 'http1' })
+  const upgraded = () => {
+    const headers = new Headers(['sec-websocket-protocol', 'chat'])
+    const head = { method: 'CONNECT', scheme: 'http', authority: 'x', path: '/ws', headers }
+    const body = new BodyChannel({})
+    return new Exchange({ origin: testOrigin, protocol: 'h2', head, body, upgrade: 'websocket', startedAt: 0 })
+  }
+  const exchange = upgraded()
+  const sent = w.send(exchange)
+  const peer = await w.backend.connection(0)
+  const head = await peer.read('\r\n\r\n')
+  t.match(head, /^GET \/ws HTTP\/1\.1\r\n/)
+  t.match(head, 'sec-websocket-version: 13\r\nconnection: upgrade\r\nupgrade: websocket\r\n')
+  const key = /sec-websocket-key: (\S+)/.exec(head)?.[1] ?? ''
+  t.notOk(exchange.head.headers.has('sec-websocket-key'), 'another try has another key')
+  const proof = webSocketAccept(key)
+  peer.write(
+    `HTTP/1.1 101 X\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${proof}\r\nSec-WebSocket-Protocol: chat\r\n\r\n`,
+  )
+  const answer = await sent
+  t.ok(answer.upgraded)
+  t.same(answer.head.headers.flat, ['sec-websocket-protocol', 'chat'])
+  const wrong = w.send(upgraded())
+  const other = await w.backend.connection(1)
+  await other.read('\r\n\r\n')
+  other.write('HTTP/1.1 101 X\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: no\r\n\r\n')
+  t.equal((await failureOf(wrong)).kind, 'malformed')
+})
+
+t.test('a head that cannot be sent costs no connection', async (t) => {
+  const w = await PoolWorld.create(t)
+  await w.serve(0)
+  const exchange = exchangeOf()
+  exchange.head.path = '/a b'
+  t.equal((await failureOf(w.send(exchange))).kind, 'internal')
+  await w.serve(0)
+  t.equal(w.dialled, 1)
 })
 
 const limited = (limits: CircuitLimits) => new Circuit<UpstreamConnection>(limits, () => performance.now())

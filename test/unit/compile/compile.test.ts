@@ -337,3 +337,15 @@ t.test(
     }
   },
 )
+
+t.test('what is spoken on a port of a Service goes to the proxies where it is said', async (t) => {
+  const ports = [
+    { name: 'h', port: 80 },
+    { name: 'g', port: 7070, appProtocol: 'kubernetes.io/h2c' },
+  ]
+  const [found] = services([service('spoken', { ports, clusterIP: '240.240.0.1' })])
+  t.same(found?.ports, [
+    { name: 'h', port: 80, protocol: 'TCP' },
+    { name: 'g', port: 7070, protocol: 'TCP', appProtocol: 'kubernetes.io/h2c' },
+  ])
+})

@@ -1,7 +1,7 @@
 // Which protocol the first bytes of a client are.
 import fc from 'fast-check'
 import t from 'tap'
-import { hintOf, protocolOf } from '../../../waypoint/detect.ts'
+import { hintOf, protocolOf, takesHttp2 } from '../../../waypoint/detect.ts'
 import { requestHazards } from '../../helpers/http1-hazards.ts'
 
 const bytes = (text: string) => Buffer.from(text, 'latin1')
@@ -118,5 +118,12 @@ t.test('hints are read as Istio reads them', (t) => {
   t.equal(hintOf('https-web'), 'tcp')
   t.equal(hintOf('web'), undefined)
   t.equal(hintOf(''), undefined)
+  t.end()
+})
+
+t.test('which ports take HTTP/2 whoever calls is said by appProtocol alone', (t) => {
+  for (const name of ['http2', 'grpc', 'GRPC', 'kubernetes.io/h2c']) t.ok(takesHttp2(name), name)
+  for (const name of [undefined, 'http', 'kubernetes.io/ws', 'grpc-web', 'tcp'])
+    t.notOk(takesHttp2(name), name ?? 'none')
   t.end()
 })

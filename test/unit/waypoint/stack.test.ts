@@ -317,6 +317,15 @@ t.test('a client that tries all ports of a workload fills no memory', async (t) 
   t.same([stack.stats().frontends, stack.stats().clusters.length], [4_096, 4_096])
 })
 
+t.test('a cluster for one connection is not kept', async (t) => {
+  const { stack, model } = scene()
+  model.add(workload('v9'))
+  const { table, balancer } = stack.clusters.onceOfWorkload('uid-v9', 9_090)
+  t.match(balancer.pick()?.facts, { target: { port: 9_090 } })
+  t.equal(table.members.length, 1)
+  t.equal(stack.stats().clusters.length, 0)
+})
+
 t.test('a destination that no route leads to any more goes after a while, not at once', async (t) => {
   const { ask, stack, model, time } = scene()
   const { backend } = toService('orders')

@@ -2,7 +2,7 @@
 import t from 'tap'
 import type { ConnectionPool } from '../../../../core/model/destinations.ts'
 import { isOverflow } from '../../../../waypoint/circuit/circuit.ts'
-import { type Asked, receive, route, scene, settled } from '../../../helpers/waypoint-scene.ts'
+import { type Asked, route, scene, settled } from '../../../helpers/waypoint-scene.ts'
 
 function limited(pool: Partial<ConnectionPool>, timeoutMs?: number) {
   const found = scene()
@@ -15,21 +15,19 @@ function limited(pool: Partial<ConnectionPool>, timeoutMs?: number) {
   return { ...found, begin, circuit }
 }
 
-t.test('one connection, one that waits: the others are refused, and who waits comes next', async (t) => {
-  const { begin, upstream, told, circuit } = limited({ maxConnections: 1, maxPendingRequests: 1 })
-  const all = begin(4)
-  await settled()
-  t.equal(upstream.tries.length, 1)
-  t.match(circuit(), { connections: { open: true, used: 1 }, pending: { used: 1, overflows: 2 } })
-  t.equal(told.length, 2)
-  t.match(told, [{ status: 503, flags: ['UO'], attempts: 0 }, { flags: ['UO'] }])
-  upstream.last.answer(200)
+t.test('so many requests at once, with all their tries; the others are refused', async (t) => {
+  const { begin, upstream, told, circuit } = limited({ maxRequests: 2 })
+  const all = begin(5)
   await settled()
   t.equal(upstream.tries.length, 2)
-  upstream.last.answer(200)
-  const statuses = (await Promise.all(all)).map(({ status }) => status)
-  t.same(statuses, [200, 200, 503, 503])
-  t.match(circuit(), { connections: { used: 0, open: false }, pending: { used: 0 }, requests: { used: 0 } })
+  t.match(circuit(), { requests: { open: true, used: 2, overflows: 3 } })
+  t.match(told, [{ status: 503, flags: ['UO'], attempts: 0 }, { flags: ['UO'] }, { flags: ['UO'] }])
+  for (const attempt of upstream.tries) attempt.answer(200)
+  t.same(
+    (await Promise.all(all)).map(({ status }) => status),
+    [200, 200, 503, 503, 503],
+  )
+  t.match(circuit(), { requests: { used: 0, open: false } })
 })
 
 t.test('a refused request is told so, and not tried again', async (t) => {
@@ -45,61 +43,41 @@ t.test('a refused request is told so, and not tried again', async (t) => {
   t.equal(upstream.tries.length, 1)
 })
 
-t.test('many requests share a connection of HTTP/2, whose pool asks for each connection', async (t) => {
-  const { begin, upstream, circuit, grpc } = limited({ maxConnections: 1, maxPendingRequests: 1 })
-  begin(5, grpc())
+t.test('the pool asks the circuit of the destination for connections, where they are limited', async (t) => {
+  const { begin, upstream, circuit, model, stack } = limited({ maxConnections: 1 })
+  begin(1)
   await settled()
-  t.equal(upstream.tries.length, 5)
   const { connections } = upstream.last.target
   const permit = connections?.connection()
   if (permit === undefined || isOverflow(permit)) throw new Error('no permit')
   t.match(connections?.connection(), { flag: 'UO', limit: 'connections' })
   permit.release()
   t.match(circuit(), { connections: { used: 0 } })
-})
-
-t.test('over HTTP/1.1 the pool asks nobody: its requests have been counted', async (t) => {
-  const { begin, upstream } = limited({ maxConnections: 1 })
+  model.treat({})
+  stack.update()
   begin(1)
   await settled()
   t.equal(upstream.last.target.connections, undefined)
 })
 
-t.test('who waits is ended by its deadline and by its client, and leaves its place to the next', async (t) => {
-  const { stack, exchange, upstream, time, told, circuit } = limited({ maxConnections: 1, maxPendingRequests: 5 }, 100)
-  const first = stack.handle(exchange({ upgrade: 'websocket' }))
-  await settled()
-  const tunnel = upstream.last.stream(200, {}, true)
-  const gone = exchange()
-  const second = stack.handle(gone)
-  const third = stack.handle(exchange())
-  await settled()
-  gone.abandon('client')
-  ;(await second).body.cancel()
-  t.match(circuit(), { pending: { used: 1 } })
-  await time.pass(100)
-  t.equal((await receive(await third)).status, 504)
-  t.match(told, [
-    { flags: ['DC'], attempts: 0 },
-    { flags: ['UT'], attempts: 0 },
-  ])
-  t.equal(upstream.tries.length, 1)
-  t.match(circuit(), { connections: { used: 1 }, pending: { used: 0 }, requests: { used: 1 } })
-  tunnel.end()
-  await receive(await first)
-  t.match(circuit(), { connections: { used: 0 }, requests: { used: 0 } })
+t.test('a pool whose circuit is full is no reason for another try', async (t) => {
+  const { begin, upstream, time } = limited({ maxConnections: 1 })
+  upstream.script = (attempt) => attempt.fail('overflow')
+  const coming = begin(1)[0]
+  await time.pass(1_000)
+  const { status, headers } = (await coming)!
+  t.same([status, headers.get('x-envoy-overloaded'), upstream.tries.length], [503, 'true', 1])
 })
 
-t.test('a larger limit lets those in who wait', async (t) => {
-  const { begin, upstream, model, stack } = limited({ maxConnections: 1, maxPendingRequests: 10 })
-  const all = begin(4)
+t.test('a larger limit holds at once', async (t) => {
+  const { begin, upstream, model, stack } = limited({ maxRequests: 1 })
+  begin(1)
   await settled()
-  model.treat({ pool: { protocol: 'default', maxConnections: 10, maxPendingRequests: 10 } })
+  model.treat({ pool: { protocol: 'default', maxRequests: 10 } })
   stack.update()
+  begin(4)
   await settled()
-  t.equal(upstream.tries.length, 4)
-  for (const attempt of upstream.tries) attempt.answer(200)
-  t.ok((await Promise.all(all)).every(({ status }) => status === 200))
+  t.equal(upstream.tries.length, 5)
 })
 
 t.test('what a pool is told of connections is what the rule says', async (t) => {

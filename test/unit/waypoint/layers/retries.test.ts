@@ -108,6 +108,24 @@ t.test('without a word about retries: two, with the body, where nothing can have
   }
 })
 
+t.test(
+  "Istio's default as a VirtualService has it: a connection that ended before it took anything counts as none",
+  async (t) => {
+    const conditions = ['connect-failure', 'refused-stream', 'unavailable', 'cancelled', 'retriable-status-codes']
+    for (const [listed, started, tries] of [
+      [conditions, false, 3],
+      [conditions, true, 1],
+      [['retriable-4xx'], false, 1],
+    ] as const) {
+      const { run, upstream } = retrying({ retry: { ...istio, conditions: listed } }, (attempt) =>
+        attempt.fail('reset', started),
+      )
+      await run({ method: 'POST', body: 'order' })
+      t.equal(upstream.tries.length, tries)
+    }
+  },
+)
+
 t.test('POST is tried again only where the match that holds names it', async (t) => {
   const post = { method: { kind: 'exact', value: 'POST' } } as const
   for (const [matches, tries] of [
