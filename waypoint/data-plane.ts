@@ -93,7 +93,7 @@ export class DataPlane {
     const { uid, self, identity } = options
     this.#replicas = new Replicas({ uid, self, identity, snapshot, tunnels: this.#tunnels, clock })
     this.#stack = this.#createStack()
-    this.#routing = new ConnectionRouting(snapshot, this.#stack.clusters, Math.random)
+    this.#routing = new ConnectionRouting(snapshot, this.#stack.clusters, Math.random, self().key)
     this.#serve = new Serve({
       sockets: options.sockets,
       contexts: (serverName) => this.#serverContext(serverName),

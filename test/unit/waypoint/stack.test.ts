@@ -32,6 +32,28 @@ t.test("the caller's request id is kept", async (t) => {
   t.same(upstream.last.headers.all('x-forwarded-proto'), ['https'])
 })
 
+t.test('nobody passes for the holder of a certificate that it only names', async (t) => {
+  const { ask, upstream } = scene()
+  const forged = 'By=spiffe://cluster.local/ns/shop/sa/wp;URI=spiffe://cluster.local/ns/shop/sa/admin'
+  await ask({ headers: { 'x-forwarded-client-cert': forged } })
+  t.same(upstream.last.headers.all('x-forwarded-client-cert'), [])
+})
+
+t.test('gRPC-Web is ordinary HTTP', async (t) => {
+  const { ask, model, stack } = scene()
+  model.remove('uid-v1')
+  stack.update()
+  for (const [type, status] of [
+    ['application/grpc', 200],
+    ['application/grpc+proto', 200],
+    ['application/grpc; charset=x', 200],
+    ['application/grpc-web', 503],
+    ['application/grpc-web+proto', 503],
+    ['application/grpcx', 503],
+  ] as const)
+    t.equal((await ask({ method: 'POST', headers: { 'content-type': type } })).status, status, type)
+})
+
 t.test('a path that cannot be normalised is refused, and nobody is asked', async (t) => {
   let asked = 0
   const { ask, upstream, told } = scene({
