@@ -1,6 +1,6 @@
 // The whole stack over a played upstream: where a request goes, what is told of it, and what a change of the model does to it.
 import t from 'tap'
-import type { PathNormalization } from '../../../core/decide/http/path.ts'
+import { replayBudget } from '../../../waypoint/layers/client-body.ts'
 import {
   keyOf,
   receive,
@@ -30,28 +30,6 @@ t.test("the caller's request id is kept", async (t) => {
   await ask({ headers: { 'x-request-id': 'mine', 'x-forwarded-proto': 'https' } })
   t.same(upstream.last.headers.all('x-request-id'), ['mine'])
   t.same(upstream.last.headers.all('x-forwarded-proto'), ['https'])
-})
-
-t.test('nobody passes for the holder of a certificate that it only names', async (t) => {
-  const { ask, upstream } = scene()
-  const forged = 'By=spiffe://cluster.local/ns/shop/sa/wp;URI=spiffe://cluster.local/ns/shop/sa/admin'
-  await ask({ headers: { 'x-forwarded-client-cert': forged } })
-  t.same(upstream.last.headers.all('x-forwarded-client-cert'), [])
-})
-
-t.test('gRPC-Web is ordinary HTTP', async (t) => {
-  const { ask, model, stack } = scene()
-  model.remove('uid-v1')
-  stack.update()
-  for (const [type, status] of [
-    ['application/grpc', 200],
-    ['application/grpc+proto', 200],
-    ['application/grpc; charset=x', 200],
-    ['application/grpc-web', 503],
-    ['application/grpc-web+proto', 503],
-    ['application/grpcx', 503],
-  ] as const)
-    t.equal((await ask({ method: 'POST', headers: { 'content-type': type } })).status, status, type)
 })
 
 t.test('a path that cannot be normalised is refused, and nobody is asked', async (t) => {
@@ -85,36 +63,6 @@ t.test('policy sees the normalised path, and a denial goes no further', async (t
   t.equal(upstream.tries.length, 0)
   t.match(told.at(-1), { flags: ['UAEX'], reason: 'shop/deny', grpcStatus: 7 })
 })
-
-const once: readonly (readonly [PathNormalization, string, string])[] = [
-  ['NONE', '/a/../b//%2Fc%7E', '/a/../b//%2Fc%7E'],
-  ['BASE', '/a/../b//%2Fc%7E', '/b//%2Fc~'],
-  ['MERGE_SLASHES', '/a/../b//%2Fc%7E', '/b/%2Fc~'],
-  ['DECODE_AND_MERGE_SLASHES', '/a/../b//%2Fc%7E', '/b/c~'],
-  ['DECODE_AND_MERGE_SLASHES', '/public/%252F..%252Fadmin', '/public/%252F..%252Fadmin'],
-  ['DECODE_AND_MERGE_SLASHES', '/public/%25%32F%2e%2E/admin', '/public/%252F../admin'],
-  ['DECODE_AND_MERGE_SLASHES', '/public/%2F..%5Cadmin', '/public/admin'],
-  ['DECODE_AND_MERGE_SLASHES', '/public%2F%2e%2e%2Fadmin?x=/../%2F', '/admin?x=/../%2F'],
-  ['BASE', '/public/%252e%252e/admin', '/public/%252e%252e/admin'],
-  ['BASE', '/public/%%32%65%2e/admin', '/public/%%32e./admin'],
-]
-for (const [mode, path, sent] of once) {
-  t.test(`policy, routes and the endpoint see the same bytes of ${path} in mode ${mode}`, async (t) => {
-    const judged: string[] = []
-    const { ask, upstream, model, stack } = scene({
-      pathNormalization: mode,
-      authorize: (request) => {
-        judged.push(request.query === undefined ? request.path : `${request.path}?${request.query}`)
-        return undefined
-      },
-    })
-    const [bare = ''] = sent.split('?')
-    model.route(route({ matches: [{ path: { kind: 'exact', value: bare } }] }))
-    stack.update()
-    t.equal((await ask({ path })).status, 200, 'the route for just these bytes')
-    t.same([judged, upstream.last.path], [[sent], sent])
-  })
-}
 
 t.test('policy that takes its time, and policy that breaks: 500 and nothing is sent', async (t) => {
   const slow = scene({ authorize: async () => ({ status: 401, grpcStatus: 16, text: 'no', reason: 'jwt' }) })
@@ -413,4 +361,5 @@ t.test('5,000 requests while routes, policies and endpoints change all the time:
     t.ok(endpoints.every(({ active }) => active === 0))
   }
   t.equal(time.waiting, 0)
+  t.equal(replayBudget.bytes, 0)
 })
