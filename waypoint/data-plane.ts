@@ -13,7 +13,7 @@ import { Certificates } from '../core/identity/held-certificates.ts'
 import { workloadIdentity } from '../core/model/canonical.ts'
 import type { Snapshot } from '../core/model/snapshot.ts'
 import type { RefusedResource } from '../core/model/types.ts'
-import type { SocketAddress } from '../core/net/address.ts'
+import { familyOf, type SocketAddress } from '../core/net/address.ts'
 import { ClientConnection, type Serving } from './client-connection.ts'
 import type { Place } from './clusters/options.ts'
 import type { WaypointConfig } from './config.ts'
@@ -232,7 +232,8 @@ export class DataPlane {
   #place(): Place {
     const { config } = this.#options
     const own = this.snapshot.workloadByAddress(config.address[0]!)
-    return { locality: config.locality || (own?.locality ?? ''), labels: own?.labels ?? {} }
+    const families = [...new Set(config.address.map(familyOf))]
+    return { locality: config.locality || (own?.locality ?? ''), labels: own?.labels ?? {}, families }
   }
 
   #carry(stream: Duplex, origin: Origin, closed: () => void): LiveConnection {
