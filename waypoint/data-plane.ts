@@ -21,7 +21,7 @@ import { ConnectionRouting } from './connection-routing.ts'
 import type { Origin } from './exchange.ts'
 import type { HttpError } from './http/error.ts'
 import { Http2ServerConnection } from './http2/server-connection.ts'
-import { originOf, type Self, servedAt } from './origin.ts'
+import { mayStay, originOf, type Self } from './origin.ts'
 import { LocalBuckets } from './ratelimit/token-bucket.ts'
 import { Replicas } from './replicas.ts'
 import { type LiveConnection, Serve } from './serve.ts'
@@ -29,9 +29,10 @@ import { ServerNameReader } from './server-name.ts'
 import type { Sockets } from './sockets.ts'
 import { buildStack, type Stack } from './stack.ts'
 import { TcpConnection } from './tcp.ts'
+import { DestinationTelemetry, destinationMetrics } from './telemetry/destinations.ts'
 import { RequestTelemetry } from './telemetry/telemetry.ts'
 import { systemTimers } from './timers.ts'
-import { type DialEndpoint, dialEndpoint } from './upstream/dial.ts'
+import { type DialEndpoint, dialEndpoint, refusesOwn } from './upstream/dial.ts'
 import { openHttp1 } from './upstream/http1.ts'
 import { openHttp2 } from './upstream/http2.ts'
 import { type Endpoint, UpstreamPool } from './upstream/pool.ts'
@@ -60,6 +61,7 @@ export class DataPlane {
   readonly #refusals: Family
   readonly #badRequests: Family
   readonly #telemetry: RequestTelemetry
+  readonly #destinations: DestinationTelemetry
   readonly #certificates = new Certificates(Date.now)
   readonly #tunnels: TunnelPool
   readonly #dial: DialEndpoint
@@ -87,13 +89,14 @@ export class DataPlane {
       serviceByKey: (key) => snapshot.serviceByKey(key),
       serviceByHostname: (hostname) => snapshot.serviceByHostname(hostname),
     })
+    this.#destinations = new DestinationTelemetry(this.#metrics, log)
     this.#tunnels = this.#createTunnels()
     this.#dial = this.#createDial()
     this.#upstream = new UpstreamPool({ dial: this.#dial, open: { http1: openHttp1, http2: openHttp2 }, clock })
     const { uid, self, identity } = options
     this.#replicas = new Replicas({ uid, self, identity, snapshot, tunnels: this.#tunnels, clock })
     this.#stack = this.#createStack()
-    this.#routing = new ConnectionRouting(snapshot, this.#stack.clusters, Math.random)
+    this.#routing = new ConnectionRouting(snapshot, this.#stack.clusters, Math.random, self().key)
     this.#serve = new Serve({
       sockets: options.sockets,
       contexts: (serverName) => this.#serverContext(serverName),
@@ -103,7 +106,7 @@ export class DataPlane {
       carry: (stream, origin, closed) => this.#carry(stream, origin, closed),
       maxTunnels: config.maxTunnels,
       maxConnections: config.maxConnections,
-      mayStay: ({ destination }) => servedAt(snapshot, options.self(), destination),
+      mayStay: (origin) => mayStay(snapshot, options.self(), origin),
       onRefused: ({ code }) => this.#refusals.labels([code]).add(1),
       log,
     })
@@ -148,7 +151,8 @@ export class DataPlane {
     const sessions = this.#metrics.gauge('culvert_tunnel_sessions', 'Tunnel sessions with peers', ['direction'])
     sessions.labels(['inbound']).set(this.#serve.tunnels)
     sessions.labels(['outbound']).set(this.#tunnels.sessions)
-    return this.#metrics.snapshot()
+    this.#telemetry.flush()
+    return { families: [...this.#metrics.snapshot().families, ...destinationMetrics(this.clusters()).families] }
   }
 
   /** Opens the listeners. Throws SYSTEM_CALL. */
@@ -203,6 +207,7 @@ export class DataPlane {
       tunnels: this.#tunnels,
       self: () => ({ uid: 'waypoint', addresses: config.address, identity: identity() ?? '' }),
       connectPlain: (from, to, signal) => sockets.connect(from, to, signal),
+      refuses: refusesOwn(config.address),
       baggageOf: ({ workload }) => (workload === undefined ? undefined : baggageOf(workload, snapshot.settings)),
       newTraceparent,
       identitiesOf: (hostname) => snapshot.serviceByHostname(hostname)?.identities ?? [],
@@ -223,6 +228,7 @@ export class DataPlane {
       token: () => randomBytes(16).toString('hex'),
       place: () => this.#place(),
       waypoint: self().key,
+      onOutlier: (cluster, event) => this.#destinations.outlier(cluster, event),
       buckets: { local: new LocalBuckets(mostBuckets), mesh: this.#replicas.buckets },
     })
   }
@@ -240,7 +246,6 @@ export class DataPlane {
     const http = {
       origin,
       handler: this.#stack.handle,
-      pathNormalization: 'BASE',
       clock,
       onRefused: ({ code }: HttpError) => this.#badRequests.labels([code]).add(1),
       onDefect: (error: unknown) => log.error({ err: error }, 'a request failed in an unexpected way'),
@@ -284,6 +289,8 @@ export class DataPlane {
       origin,
       pick: () => picking.pick(),
       dial: this.#dial,
+      onDialled: (failure) => picking.dialled(failure),
+      onOpened: (target, counters) => this.#telemetry.connectionOpened(origin, target, counters),
       onClosed: (end) => {
         picking.ended()
         this.#telemetry.connectionEnded(origin, end, clock() - startedAt)

@@ -158,3 +158,38 @@ t.test('a rule for chosen clients holds for none, and says so', async (t) => {
   t.equal(world(chosen).destination(), undefined)
   t.same(world(chosen).said('echo'), ['Accepted=False UnsupportedValue'])
 })
+
+const latency = { annotations: { 'culvert.dev/load-balancing': 'peak-ewma' } }
+const rated = {
+  annotations: { 'culvert.dev/outlier-success-rate': '1.5', 'culvert.dev/outlier-success-rate-hosts': '3' },
+}
+
+t.test(
+  'annotations: balancing by latency, which a written hash goes before; success rates with or without outlierDetection',
+  async (t) => {
+    const of = (spec: object, meta: object) =>
+      world(destinationRule('echo', { host: 'echo', ...spec }, meta)).destination()?.policy
+    t.same(of({}, latency), { loadBalancing: { kind: 'peak-ewma' } }, 'without a trafficPolicy')
+    t.same(of(random, latency), { loadBalancing: { kind: 'peak-ewma' } })
+    const hash = { trafficPolicy: { loadBalancer: { consistentHash: { useSourceIp: true } } } }
+    t.match(of(hash, latency), { loadBalancing: { kind: 'hash' } })
+    const successRate = { deviations: 1.5, minimumHosts: 3, requestVolume: 100 }
+    t.match(of({}, rated), { outliers: { consecutive5xx: 5, successRate } })
+    const written = { trafficPolicy: { outlierDetection: { consecutive5xxErrors: 0 } } }
+    t.match(of(written, rated), { outliers: { consecutive5xx: 0, successRate } })
+    t.notHas(of(written, {})?.outliers, 'successRate')
+    const ports = { trafficPolicy: { portLevelSettings: [{ port: { number: 80 }, outlierDetection: {} }] } }
+    const found = world(
+      destinationRule(
+        'echo',
+        { host: 'echo', ...ports, subsets: [{ ...subset('a'), ...written }, subset('b')] },
+        rated,
+      ),
+    ).destination()
+    t.match(found, {
+      ports: { 80: { outliers: { successRate } } },
+      subsets: [{ policy: { outliers: { successRate } } }, {}],
+    })
+    t.same(found?.subsets[1]?.policy, {}, 'which has its service’s')
+  },
+)
