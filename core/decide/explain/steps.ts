@@ -206,8 +206,12 @@ export function summaryOf(
   question: ExplainQuestion,
   verdict: Explanation['verdict'],
   paths: readonly ExplainedPath[],
+  request: readonly ExplainStep[],
 ): string {
   const reasons = [...new Set(paths.map(({ because }) => because))]
   const why = reasons.length === 1 ? `: ${reasons[0]}` : ''
-  return `${question.source} to ${question.destination} ${words[verdict]}${why}`
+  // the verdict is about the connection: whoever may connect may still ask for what no route takes
+  const lost = request.find(({ what, passed }) => what === 'route' && passed === false)
+  const but = lost === undefined || verdict !== 'allowed' ? '' : `; but the waypoint answers itself, ${lost.outcome}`
+  return `${question.source} to ${question.destination} ${words[verdict]}${why}${but}`
 }
