@@ -152,8 +152,14 @@ function reportLines(report: LiveReport, paint: Paint): readonly string[] {
   const who = `  ${host} (${asked.join(' and ')})`
   if (failed !== undefined) return [`${who}: ${paint('red', 'not confirmed')}: ${failed}`]
   const version = `version ${model?.version ?? '?'}${lag(behind)}`
-  if (differences.length === 0) return [`${who}: ${paint('green', 'agrees')}, ${version}`]
+  if (differences.length === 0) return [`${who}: ${agreement(asked, behind, paint)}, ${version}`]
   return [`${who}: ${paint('yellow', 'differs')}, ${version}`, ...differences.map((text) => `      ${text}`)]
+}
+
+/** A waypoint is not asked what it would do, only known by what it has taken. */
+function agreement(asked: LiveReport['asked'], behind: number | undefined, paint: Paint): string {
+  if (!asked.includes('waypoint')) return paint('green', 'agrees')
+  return behind === 0 ? paint('green', 'has taken it') : paint('yellow', 'has not taken it yet')
 }
 
 function lag(behind: number | undefined): string {
