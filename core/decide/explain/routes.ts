@@ -289,11 +289,18 @@ function limitSteps(
   const rules = limits.flatMap(({ rules }) =>
     rules.map(
       ({ name, size, dryRun }) =>
-        `${name}: ${size.perSecond} a second, ${size.capacity} at once${dryRun ? ' (dry run)' : ''}`,
+        `${name}: ${rateText(size.perSecond)}, ${size.capacity} at once${dryRun ? ' (dry run)' : ''}`,
     ),
   )
   const names = limits.map(({ namespace, name }) => `RateLimitPolicy ${namespace}/${name}`)
   return [{ what: 'rate limits', outcome: rules.join('; '), because: names.join(', ') }]
+}
+
+/** In the largest unit in which it is one or more. */
+function rateText(perSecond: number): string {
+  const units = { second: 1, minute: 60, hour: 3_600, day: 86_400 }
+  const [unit, seconds] = Object.entries(units).find(([, length]) => perSecond * length >= 1) ?? ['day', units.day]
+  return `${Math.round(perSecond * seconds * 100) / 100} per ${unit}`
 }
 
 function connectionStep({ consumers, everyone }: RouteTable, namespace: string): ExplainStep {

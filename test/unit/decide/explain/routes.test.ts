@@ -96,7 +96,10 @@ t.test('what happens on the way: faults, mirrors, retries, the destination, limi
   const subset = { name: 'a', labels: { v: 'a' }, trafficPolicy: { loadBalancer: { simple: 'RANDOM' } } }
   const limit = {
     targetRefs: [{ kind: 'Service', name: 'echo' }],
-    rules: [{ name: 'slow', limit: { requests: 3, per: '1s' }, dryRun: true }],
+    rules: [
+      { name: 'slow', limit: { requests: 3, per: '1s' }, dryRun: true },
+      { name: 'slower', limit: { requests: 5, per: '1h', burst: 20 } },
+    ],
   }
   const step = steps([
     virtualService('v', [rule]),
@@ -115,7 +118,10 @@ t.test('what happens on the way: faults, mirrors, retries, the destination, limi
       'echo-v1.shop.svc.cluster.local subset a: random, outlier detection: ejected after 5 5xx in a row for 30000 ms, at most 10 % of the endpoints',
     because: 'DestinationRule shop/d',
   })
-  t.match(step('rate limits'), { outcome: 'slow: 3 a second, 3 at once (dry run)', because: 'RateLimitPolicy shop/p' })
+  t.match(step('rate limits'), {
+    outcome: 'slow: 3 per second, 3 at once (dry run); slower: 5 per hour, 20 at once',
+    because: 'RateLimitPolicy shop/p',
+  })
 })
 
 t.test('without a route: what the destination rule says, and how often the waypoint tries', async (t) => {
