@@ -62,7 +62,7 @@ function countingFor(
 
 /** As istiod joins rules of one host: subsets of all, of those with one name the older; the traffic policy of the first that has one. */
 function join(service: RoutedService, rules: readonly Offer<HostRule>[]): Destination {
-  const policy = rules.find(({ value }) => value.spec.trafficPolicy !== undefined)?.value.spec.trafficPolicy
+  const speaking = rules.find(speaksOfTraffic)?.value
   const subsets = new Map<string, Destination['subsets'][number]>()
   for (const { value } of rules) {
     for (const { name, labels = {}, trafficPolicy } of value.spec.subsets ?? []) {
@@ -72,9 +72,13 @@ function join(service: RoutedService, rules: readonly Offer<HostRule>[]): Destin
   return {
     service: service.key,
     sources: rules.map(({ name }) => name),
-    ...compileTraffic(policy),
+    ...compileTraffic(speaking?.spec.trafficPolicy, speaking?.peakEwma),
     subsets: [...subsets.values()],
   }
+}
+
+function speaksOfTraffic({ value }: Offer<HostRule>): boolean {
+  return value.spec.trafficPolicy !== undefined || value.peakEwma
 }
 
 function limitsOf(
@@ -98,8 +102,8 @@ function limitsOf(
       message,
     )
   }
-  const policyOf = counting.find(({ value }) => value.spec.trafficPolicy !== undefined)
-  if (spec.trafficPolicy === undefined || policyOf === rule || policyOf === undefined) return undefined
+  const policyOf = counting.find(speaksOfTraffic)
+  if (!speaksOfTraffic(rule) || policyOf === rule || policyOf === undefined) return undefined
   return { ...accepted, message: `trafficPolicy: that of the older ${policyOf.name} counts for ${place}` }
 }
 

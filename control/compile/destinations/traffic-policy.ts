@@ -26,11 +26,16 @@ export interface CompiledPolicy {
   readonly ports: Readonly<Record<string, DestinationPolicy>>
 }
 
-export function compileTraffic(written: TrafficPolicy | undefined): CompiledPolicy {
+/** @param peakEwma in the place of LEAST_REQUEST, which is also what counts without a word */
+export function compileTraffic(written: TrafficPolicy | undefined, peakEwma = false): CompiledPolicy {
   const { portLevelSettings = [], retryBudget } = written ?? {}
   const budget = retryBudget === undefined ? {} : { retryBudget: budgetOf(retryBudget) }
   const ports = portLevelSettings.map((entry) => [String(entry.port?.number), partsOf(entry)] as const)
-  return { policy: { ...partsOf(written ?? {}), ...budget }, ports: Object.fromEntries(ports) }
+  const parts = partsOf(written ?? {})
+  const { loadBalancing } = parts
+  const least = loadBalancing === undefined || loadBalancing.kind === 'least-request'
+  const balancing = peakEwma && least ? ({ loadBalancing: { kind: 'peak-ewma' } } as const) : {}
+  return { policy: { ...parts, ...balancing, ...budget }, ports: Object.fromEntries(ports) }
 }
 
 function partsOf({ loadBalancer, connectionPool, outlierDetection, tls }: PortPolicy): DestinationPolicy {

@@ -3,6 +3,7 @@
 import type { DestinationRuleSpec } from '../../../core/model/fields/destination-rule.ts'
 import { hostWithin } from '../../../core/model/fields/hosts.ts'
 import { destinationRuleKind } from '../../../core/model/kinds/istio.ts'
+import { asksForPeakEwma } from '../../../core/model/waypoint-labels.ts'
 import type { Rule, Scope } from '../rule.ts'
 import { type Offer, topic } from '../topics.ts'
 import { type RoutedService, RoutedServices } from './services.ts'
@@ -14,6 +15,7 @@ export interface HostRule {
   /** Absent: every namespace sees it. */
   readonly seenIn?: readonly string[]
   readonly spec: DestinationRuleSpec
+  readonly peakEwma: boolean
 }
 
 /** By full host name. */
@@ -29,7 +31,8 @@ export const destinationRuleOffer: Rule = {
     const { exportTo = [] } = spec
     const open = exportTo.length === 0 || exportTo.includes('*')
     const seenIn = open ? {} : { seenIn: exportTo.map((entry) => (entry === '.' ? namespace : entry)) }
-    const value: HostRule = { namespace, host, ...seenIn, spec }
+    const peakEwma = asksForPeakEwma(object.metadata.annotations ?? {})
+    const value: HostRule = { namespace, host, ...seenIn, spec, peakEwma }
     scope.offer(host.startsWith('*') ? withWildcard() : byHost(host), value)
   },
 }

@@ -17,6 +17,19 @@ function world(...objects: readonly MeshObject[]) {
   return { destination, said: (name: string) => found.said(name), findings: (name: string) => found.findings(name) }
 }
 
+t.test('an annotation asks for peak EWMA in the place of least request, and of nothing else', async (t) => {
+  const annotations = { 'culvert.dev/load-balancer': 'peak-ewma' }
+  const kind = (...rules: readonly MeshObject[]) => world(...rules).destination()?.policy.loadBalancing?.kind
+  const rule = (spec: object, meta: object = { annotations }) => destinationRule('d', { host: 'echo', ...spec }, meta)
+  t.equal(kind(rule({})), 'peak-ewma')
+  t.equal(kind(rule({ trafficPolicy: { loadBalancer: { simple: 'LEAST_REQUEST' } } })), 'peak-ewma')
+  t.equal(kind(rule(random)), 'random')
+  t.equal(kind(rule({ trafficPolicy: { loadBalancer: { consistentHash: { useSourceIp: true } } } })), 'hash')
+  t.equal(kind(rule({}, { annotations: { 'culvert.dev/load-balancer': 'fast' } })), undefined)
+  const plain = destinationRule('old', { host: 'echo', subsets: [subset('v1')] }, older)
+  t.equal(kind(plain, rule({})), 'peak-ewma', 'a rule without a traffic policy says nothing of it')
+})
+
 t.test('load balancing: every algorithm and its defaults', async (t) => {
   const balancing = (loadBalancer: object) => compileTraffic({ loadBalancer }).policy
   for (const [written, kind] of [
