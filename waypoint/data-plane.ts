@@ -13,7 +13,7 @@ import { Certificates } from '../core/identity/held-certificates.ts'
 import { workloadIdentity } from '../core/model/canonical.ts'
 import type { Snapshot } from '../core/model/snapshot.ts'
 import type { RefusedResource } from '../core/model/types.ts'
-import type { SocketAddress } from '../core/net/address.ts'
+import { familyOf, type SocketAddress } from '../core/net/address.ts'
 import { ClientConnection, type Serving } from './client-connection.ts'
 import type { Place } from './clusters/options.ts'
 import type { WaypointConfig } from './config.ts'
@@ -231,22 +231,28 @@ export class DataPlane {
   #place(): Place {
     const { config } = this.#options
     const own = this.snapshot.workloadByAddress(config.address[0]!)
-    return { locality: config.locality || (own?.locality ?? ''), labels: own?.labels ?? {} }
+    const families = [...new Set(config.address.map(familyOf))]
+    return { locality: config.locality || (own?.locality ?? ''), labels: own?.labels ?? {}, families }
   }
 
   #carry(stream: Duplex, origin: Origin, closed: () => void): LiveConnection {
-    const refused = (code: string): void => this.#badRequests.labels([code]).add(1)
-    const http = { origin, handler: this.#stack.handle, pathNormalization: 'BASE', clock } as const
+    const { log } = this.#options
+    const http = {
+      origin,
+      handler: this.#stack.handle,
+      pathNormalization: 'BASE',
+      clock,
+      onRefused: ({ code }: HttpError) => this.#badRequests.labels([code]).add(1),
+      onDefect: (error: unknown) => log.error({ err: error }, 'a request failed in an unexpected way'),
+    } as const
     return new ClientConnection(stream, {
       hint: this.#routing.hintFor(origin),
       silentMs: this.#options.config.detectTimeout,
-      http1: { ...http, onRefused: ({ code }) => refused(code), onClosed: closed },
+      http1: { ...http, onClosed: closed },
       http2: (detached, first) => {
         const options = {
           ...http,
           scheme: 'http',
-          onRefused: ({ code }: HttpError) => refused(code),
-          onDefect: (error: Error) => this.#options.log.error({ err: error }, 'a request failed in an unexpected way'),
           onClosed: closed,
         } as const
         return new Http2ServerConnection(detached, options, first)

@@ -74,7 +74,7 @@ t.test('TCPRoute: every connection goes by its weights, and nobody looks into it
     stream.write(text)
     return await answer(stream)
   }
-  await until('the route', async () => (await ask('hello')).startsWith('raw-'))
+  await until('the route', async () => (await ask('hello\r\n\r\n')).startsWith('raw-'))
   const found = new Set<string>()
   for (let n = 0; n < 40; n++) found.add(await ask('GET / HTTP/1.1\r\nhost: orders\r\n\r\n'))
   t.same([...found].sort(), ['raw-v1', 'raw-v2'], 'also where it looks like HTTP')

@@ -76,10 +76,10 @@ t.test('the samples behind a waypoint', async (t) => {
 
   await t.test('weights change under load without one failed request, and what is applied last holds', async (t) => {
     const load = mesh.startLoad(client, { url: 'http://my-service/', concurrency: 16 })
-    for (const first of [50, 10, 0, 100, 70, 30]) {
+    for (const first of [50, 0, 100, 30]) {
       await mesh.culvert('apply', '-f', weighted(first))
       await mesh.converge()
-      const { backends } = await mesh.load(client, { url: 'http://my-service/', count: 2_000, concurrency: 8 })
+      const { backends } = await mesh.load(client, { url: 'http://my-service/', count: 1_000, concurrency: 8 })
       near(t, share(backends, 'my-service-v1'), first, first % 100 === 0 ? 0 : 5, `v1 of ${first}`)
     }
     const report = await load.stop()
@@ -90,7 +90,7 @@ t.test('the samples behind a waypoint', async (t) => {
   await t.test('half of 1,000 requests are delayed by two seconds, while the rule is written again', async (t) => {
     await mesh.culvert('apply', '-f', delay)
     await mesh.converge()
-    const plan = { url: 'http://slow-service/', count: 1_000, concurrency: 100, slowMs: 1_990 }
+    const plan = { url: 'http://slow-service/', count: 1_000, concurrency: 250, slowMs: 1_990 }
     // three points of 1,000 are two standard deviations: one run in seventeen is outside by chance
     const shares: number[] = []
     while (shares.length < 4 && Math.abs((shares.at(-1) ?? 0) - 50) > 3) {

@@ -117,6 +117,7 @@ export class Cluster {
     const protocol = pool?.protocol ?? 'default'
     return {
       service,
+      families: this.#deps.place().families,
       identities,
       protocol: protocol === 'default' ? spoken : protocol,
       connectTimeoutMs: pool?.connectTimeoutMs,

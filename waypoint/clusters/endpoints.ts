@@ -1,5 +1,6 @@
 // The endpoints of a destination as the balancer sees them, out of the workloads of the compiled model. Pure; asked by cluster.ts.
 import type { Workload } from '../../core/model/types.ts'
+import { type AddressFamily, familyOf } from '../../core/net/address.ts'
 import type { EndpointFacts } from '../balance/endpoint-table.ts'
 import type { UpstreamTarget } from '../upstream/upstream.ts'
 import { localityOf } from './options.ts'
@@ -10,7 +11,10 @@ export interface ServingFacts extends EndpointFacts {
 }
 
 /** All that targets of one destination have in common. */
-export type TargetOptions = Omit<UpstreamTarget, 'workload' | 'address'>
+export interface TargetOptions extends Omit<UpstreamTarget, 'workload' | 'address'> {
+  /** Families in which the waypoint has an address itself; where absent an endpoint's first address serves. */
+  readonly families?: readonly AddressFamily[] | undefined
+}
 
 /** The workload as an endpoint of a port of a service; undefined where it does not have that port. */
 export function endpointOf(
@@ -30,8 +34,14 @@ export function workloadEndpoint(workload: Workload, port: number, options: Targ
   return factsOf(workload, port, true, options)
 }
 
-function factsOf(workload: Workload, port: number, healthy: boolean, options: TargetOptions): ServingFacts | undefined {
-  const [address] = workload.addresses
+function factsOf(
+  workload: Workload,
+  port: number,
+  healthy: boolean,
+  { families, ...options }: TargetOptions,
+): ServingFacts | undefined {
+  const { addresses } = workload
+  const address = addresses.find((each) => families?.includes(familyOf(each))) ?? addresses[0]
   if (address === undefined) return undefined
   const target = { address, port }
   return {

@@ -1,5 +1,6 @@
 // A destination's policy in the words of the parts that carry it out: balancer, outlier detector, circuit. Pure; asked by cluster.ts.
 import type { ConnectionPool, DestinationPolicy, HashKey, OutlierDetection } from '../../core/model/destinations.ts'
+import type { AddressFamily } from '../../core/net/address.ts'
 import type { BalancerOptions } from '../balance/balancer.ts'
 import type { Locality } from '../balance/endpoint-table.ts'
 import type { HashKeyPolicy } from '../balance/hash-key.ts'
@@ -12,6 +13,8 @@ export interface Place {
   /** `region/zone/subzone` or empty. */
   readonly locality: string
   readonly labels: Readonly<Record<string, string>>
+  /** Of its own addresses. */
+  readonly families?: readonly AddressFamily[]
 }
 
 export function localityOf(text: string): Locality | undefined {
