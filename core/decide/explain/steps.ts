@@ -180,7 +180,8 @@ export function endpointStep(
   standby: Explanation['standby'],
   source: Source,
 ): readonly ExplainStep[] {
-  if (service === undefined) return []
+  // a waypoint that cannot be reached has the connection refused before an endpoint is chosen
+  if (service === undefined || paths.every(({ waypoint }) => waypoint?.outcome === 'unreachable')) return []
   const serving = new Set(paths.flatMap(({ workload }) => workload?.uid ?? []))
   const of = serving.size + standby.length
   // who is not captured never gets as far as the endpoints of a virtual IP
