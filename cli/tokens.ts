@@ -7,6 +7,8 @@ export interface TokenRequest {
   readonly identities: readonly string[]
   readonly ttlSeconds?: number
   readonly cidrs?: readonly string[]
+  /** For an instance of a waypoint, and nothing else. */
+  readonly waypoint?: boolean
 }
 
 export interface CreatedToken {

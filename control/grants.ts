@@ -8,6 +8,8 @@ export interface Grant {
   readonly identities: readonly string[]
   /** Ranges that the addresses of the host's workloads must be in; any where empty. */
   readonly cidrs: readonly string[]
+  /** Nothing but an instance of the waypoint that has the identity, and only one. */
+  readonly waypoint?: boolean
 }
 
 const hostPattern = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/

@@ -63,11 +63,10 @@ export class Hosts {
   join(grant: Grant, csr: string): Promise<SignedCertificate> {
     return this.#serial.run(async () => {
       const signed = await this.#sign(grant.host, csr)
-      const { host, identities, cidrs } = grant
-      const record: HostRecord = { host, identities, cidrs, joinedAt: this.#clock(), certificates: [entryOf(signed)] }
-      await this.#deps.records.put(bucket, host, record)
-      this.#announceRemoval(host)
-      this.#deps.told?.(host, 'joined')
+      const record: HostRecord = { ...grant, joinedAt: this.#clock(), certificates: [entryOf(signed)] }
+      await this.#deps.records.put(bucket, grant.host, record)
+      this.#announceRemoval(grant.host)
+      this.#deps.told?.(grant.host, 'joined')
       return signed
     })
   }

@@ -5,6 +5,7 @@ import { dnsLabel, dnsSubdomain, unicastAddress } from '../core/model/fields/rul
 import { formatProblem } from '../core/model/problem.ts'
 import type { MeshObject } from '../core/model/resource.ts'
 import { validateObject } from '../core/model/validate.ts'
+import { gatewayName } from '../core/model/waypoint-labels.ts'
 import { canonicalAddress, isLoopback } from '../core/net/address.ts'
 import { nameOf } from './compile/conditions.ts'
 import { annotation } from './compile/order.ts'
@@ -48,6 +49,7 @@ export function place(input: PlacementInput): Placement {
     const object = objectOf(report, host)
     const reason =
       refuseIdentity(report, input.grant) ??
+      refuseOther(report, input.grant, accepted.length) ??
       refuseAddresses(report, covers, input.isVirtual) ??
       refuseTaken(report, foreign, local) ??
       refuseObject(object)
@@ -97,6 +99,14 @@ function refuseIdentity(report: WorkloadReport, grant: Grant): string | undefine
     return `the uid does not have the form ${prefix}<instance>`
   if (grantsIdentity(grant, namespace, serviceAccount)) return undefined
   return `host "${grant.host}" was not granted ${namespace}/${serviceAccount} (it has ${grant.identities.join(', ')})`
+}
+
+/** A waypoint's token is for the waypoint: with other labels it would be an endpoint of any service of the namespace. */
+function refuseOther({ serviceAccount, labels }: WorkloadReport, grant: Grant, accepted: number): string | undefined {
+  if (grant.waypoint !== true) return undefined
+  if (labels[gatewayName] !== serviceAccount || Object.keys(labels).length > 1)
+    return `host "${grant.host}" was granted an instance of the waypoint ${serviceAccount} only, whose one label is ${gatewayName}`
+  return accepted > 0 ? `host "${grant.host}" was granted one instance of a waypoint only` : undefined
 }
 
 function refuseAddresses(

@@ -1,7 +1,7 @@
 // The API routes that are Culvert's own: join tokens, hosts and the state of the mesh. Used by the CLI and the dashboard; the
 // API server has authenticated the caller.
 import { MeshError } from '../core/base/errors.ts'
-import { integer, list, object, text } from '../core/feed/shape.ts'
+import { boolean, integer, list, object, text } from '../core/feed/shape.ts'
 import { hostIdentity } from '../core/identity/spiffe.ts'
 import type {
   CertificateStatus,
@@ -50,7 +50,7 @@ const hostsPath = '/culvert/v1/hosts'
 
 const tokenRequest = object(
   { host: text(253, 1), identities: list(text(512, 1), 1000) },
-  { ttlSeconds: integer(1, maxTtlSeconds), cidrs: list(text(64, 1), 1000) },
+  { ttlSeconds: integer(1, maxTtlSeconds), cidrs: list(text(64, 1), 1000), waypoint: boolean },
 )
 
 export function controlRoutes(deps: RoutesDeps): Readonly<Record<string, Handler>> {
@@ -65,7 +65,8 @@ export function controlRoutes(deps: RoutesDeps): Readonly<Record<string, Handler
 
 async function createToken(deps: RoutesDeps, request: ApiRequest): ReturnType<Handler> {
   const body = parsed(await request.body())
-  const grant = checkGrant({ host: body.host, identities: body.identities, cidrs: body.cidrs ?? [] })
+  const { host, identities, cidrs = [], waypoint } = body
+  const grant = checkGrant({ host, identities, cidrs, ...(waypoint === true ? { waypoint } : {}) })
   const { token, expiresAt } = await deps.tokens.create(grant, (body.ttlSeconds ?? defaultTtlSeconds) * 1000)
   return { status: 201, body: { token, expires: new Date(expiresAt).toISOString(), host: grant.host } }
 }

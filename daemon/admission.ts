@@ -20,6 +20,7 @@ function arrivalOf({ owner, identity, via, source, destination }: ConnectionFact
     workload: owner.model,
     identity,
     via: via?.identity,
+    viaAddress: via?.address.address,
     sourceAddress: source.address,
     destinationAddress: destination.address,
     destinationPort: destination.port,

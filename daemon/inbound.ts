@@ -55,8 +55,8 @@ export async function handleConnect(plane: Plane, served: Served, connect: Incom
 /** Tells of peers that name a caller and may not: they are taken for who they are. */
 function whoCalls(plane: Plane, { uid, model }: Served, connect: IncomingConnect, destination: SocketAddress): Caller {
   const { identity, address } = connect.peer
-  const { port } = destination
-  const caller = callerOf(plane.snapshot, { workload: model, port, identity, claim: claimOf(connect) })
+  const arriving = { workload: model, port: destination.port, identity, address: address.address }
+  const caller = callerOf(plane.snapshot, { ...arriving, claim: claimOf(connect) })
   if (caller.kind !== 'peer' || !caller.ignored) return caller
   plane.ignoredClaims.add(1)
   const principal = formatIdentity(identity)

@@ -59,6 +59,7 @@ export async function createWaypointTokens(client: ApiClient, plan: LabPlan, pat
     const { token } = await createToken(client, {
       host: waypointHost(waypoint),
       identities: [`${waypoint.namespace}/${waypoint.gateway}`],
+      waypoint: true,
       ttlSeconds: 600,
     })
     writeFileSync(waypointFolders(paths, waypoint).token, `${token}\n`, { mode: 0o600 })

@@ -19,7 +19,7 @@ export interface ClientOptions {
   readonly hint?: ProtocolHint | undefined
   /**
    * A client that says nothing for so long waits for the server to speak first: raw TCP. Only without a hint. Who has rules of layer 7
-   * for a port hints `http`: otherwise a client that waits passes them by.
+   * for a port hints `http` or `client-first`: otherwise a client that waits passes them by.
    */
   readonly silentMs?: number | undefined
   readonly http1: ServerOptions

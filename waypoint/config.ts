@@ -103,7 +103,7 @@ export const waypointRows = {
   detectTimeout: row(
     durationMs,
     '750ms',
-    'how long a connection may say nothing before it counts as one whose server speaks first, and passes as TCP; not where rules for HTTP requests are attached',
+    'how long a connection may say nothing before it counts as one whose server speaks first, and passes as TCP; not where rules for HTTP requests or rate limits are attached',
   ),
   maxTunnels: row(integer(1, 1_000_000), '20000', 'most tunnel sessions at once'),
   maxConnections: row(integer(1, 10_000_000), '100000', 'most connections inside tunnels at once'),

@@ -1,6 +1,7 @@
 // Where connections go that are not HTTP, and which are to be taken for it: by the rules of TCPRoute, TLSRoute and VirtualService, else
 // to the service that the client asked for. Owned by data-plane.ts.
 import { asksServerName, compileConnections, routeConnection, takesHttp } from '../core/decide/http/route-connection.ts'
+import type { RateLimitTarget } from '../core/model/rate-limits.ts'
 import type { RouteTable } from '../core/model/routes.ts'
 import { serviceKey } from '../core/model/snapshot.ts'
 import type { Endpoint } from './balance/endpoint-table.ts'
@@ -24,26 +25,43 @@ export class ConnectionRouting {
   readonly #model: RoutingModel
   readonly #clusters: Clusters
   readonly #random: () => number
+  /** Key of the waypoint's own Service. */
+  readonly #waypoint: string
   readonly #compiled = new WeakMap<RouteTable, ReturnType<typeof compileConnections>>()
 
-  constructor(model: RoutingModel, clusters: Clusters, random: () => number) {
+  constructor(model: RoutingModel, clusters: Clusters, random: () => number, waypoint: string) {
     this.#model = model
     this.#clusters = clusters
     this.#random = random
+    this.#waypoint = waypoint
   }
 
   /**
-   * What is known of what a client speaks before it says anything. Where rules for HTTP requests are attached, a client that waits for
-   * the server to speak must not get past them.
+   * What is known of what a client speaks before it says anything. Where rules for HTTP requests or limits of their rate are attached, a
+   * client that waits for the server to speak must not get past them.
    */
   hintFor(origin: Origin): ProtocolHint | undefined {
     const { service, destination, identity } = origin
-    if (service === undefined) return undefined
+    if (service === undefined) return this.#silent(origin)
     const table = this.#tableOf(origin)
     if (table !== undefined && !takesHttp(table, identity.namespace)) return 'tcp'
     const called = service.ports.find(({ port }) => port === destination.port)
     const named = hintOf(called?.name ?? '', called?.appProtocol)
-    return named ?? (table === undefined ? undefined : 'http')
+    return named ?? (table === undefined ? this.#silent(origin) : 'http')
+  }
+
+  /** Limits count requests: who only waits a moment before the first would pass them by. */
+  #silent(origin: Origin): ProtocolHint | undefined {
+    return this.#isLimited(origin) ? 'client-first' : undefined
+  }
+
+  #isLimited({ service, destination: { port } }: Origin): boolean {
+    if (this.#model.rateLimitsOf(this.#waypoint).length > 0) return true
+    if (service === undefined) return false
+    const key = serviceKey(service)
+    const isFor = (target: RateLimitTarget): boolean =>
+      target.kind === 'service' && target.service === key && (target.port === undefined || target.port === port)
+    return this.#model.rateLimitsOf(key).some(({ targets }) => targets.some(isFor))
   }
 
   /** Whether a connection that is no HTTP is routed by the server name of its TLS, so that somebody must wait for it. */

@@ -21,7 +21,7 @@ import { ConnectionRouting } from './connection-routing.ts'
 import type { Origin } from './exchange.ts'
 import type { HttpError } from './http/error.ts'
 import { Http2ServerConnection } from './http2/server-connection.ts'
-import { originOf, type Self, servedAt } from './origin.ts'
+import { mayStay, originOf, type Self } from './origin.ts'
 import { LocalBuckets } from './ratelimit/token-bucket.ts'
 import { Replicas } from './replicas.ts'
 import { type LiveConnection, Serve } from './serve.ts'
@@ -31,7 +31,7 @@ import { buildStack, type Stack } from './stack.ts'
 import { TcpConnection } from './tcp.ts'
 import { RequestTelemetry } from './telemetry/telemetry.ts'
 import { systemTimers } from './timers.ts'
-import { type DialEndpoint, dialEndpoint } from './upstream/dial.ts'
+import { type DialEndpoint, dialEndpoint, refusesOwn } from './upstream/dial.ts'
 import { openHttp1 } from './upstream/http1.ts'
 import { openHttp2 } from './upstream/http2.ts'
 import { type Endpoint, UpstreamPool } from './upstream/pool.ts'
@@ -93,7 +93,7 @@ export class DataPlane {
     const { uid, self, identity } = options
     this.#replicas = new Replicas({ uid, self, identity, snapshot, tunnels: this.#tunnels, clock })
     this.#stack = this.#createStack()
-    this.#routing = new ConnectionRouting(snapshot, this.#stack.clusters, Math.random)
+    this.#routing = new ConnectionRouting(snapshot, this.#stack.clusters, Math.random, self().key)
     this.#serve = new Serve({
       sockets: options.sockets,
       contexts: (serverName) => this.#serverContext(serverName),
@@ -103,7 +103,7 @@ export class DataPlane {
       carry: (stream, origin, closed) => this.#carry(stream, origin, closed),
       maxTunnels: config.maxTunnels,
       maxConnections: config.maxConnections,
-      mayStay: ({ destination }) => servedAt(snapshot, options.self(), destination),
+      mayStay: (origin) => mayStay(snapshot, options.self(), origin),
       onRefused: ({ code }) => this.#refusals.labels([code]).add(1),
       log,
     })
@@ -203,6 +203,7 @@ export class DataPlane {
       tunnels: this.#tunnels,
       self: () => ({ uid: 'waypoint', addresses: config.address, identity: identity() ?? '' }),
       connectPlain: (from, to, signal) => sockets.connect(from, to, signal),
+      refuses: refusesOwn(config.address),
       baggageOf: ({ workload }) => (workload === undefined ? undefined : baggageOf(workload, snapshot.settings)),
       newTraceparent,
       identitiesOf: (hostname) => snapshot.serviceByHostname(hostname)?.identities ?? [],
@@ -240,7 +241,6 @@ export class DataPlane {
     const http = {
       origin,
       handler: this.#stack.handle,
-      pathNormalization: 'BASE',
       clock,
       onRefused: ({ code }: HttpError) => this.#badRequests.labels([code]).add(1),
       onDefect: (error: unknown) => log.error({ err: error }, 'a request failed in an unexpected way'),

@@ -4,8 +4,11 @@ import { METHODS } from 'node:http'
 
 export type Protocol = 'http1' | 'http2' | 'tcp'
 
-/** What is known of a port: `http` tells only HTTP/1 and HTTP/2 apart, `tcp` looks at nothing. */
-export type ProtocolHint = 'http' | 'tcp'
+/**
+ * What is known of a port: `http` tells only HTTP/1 and HTTP/2 apart, `tcp` looks at nothing, `client-first` tells all three apart, but
+ * takes no silence for an answer.
+ */
+export type ProtocolHint = 'http' | 'tcp' | 'client-first'
 
 /** RFC 9113 3.4. */
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')

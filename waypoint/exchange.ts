@@ -45,6 +45,14 @@ export interface ExchangeFacts {
   readonly startedAt: number
 }
 
+const grpcType = 'application/grpc'
+
+function isGrpc(contentType: string | undefined): boolean {
+  if (contentType === undefined || !contentType.startsWith(grpcType)) return false
+  const next = contentType[grpcType.length]
+  return next === undefined || next === '+' || next === ';'
+}
+
 export class Exchange {
   readonly origin: Origin
   readonly protocol: 'http/1.1' | 'h2'
@@ -53,7 +61,7 @@ export class Exchange {
   body: Body
   readonly upgrade: Upgrade | undefined
   readonly expectContinue: boolean
-  /** `content-type: application/grpc…` (gRPC over HTTP/2): errors go into `grpc-status`. */
+  /** gRPC over HTTP/2: errors go into `grpc-status`. Not gRPC-Web, which is ordinary HTTP with an envelope of its own. */
   readonly grpc: boolean
   readonly startedAt: number
   readonly #onInformational: ((head: ResponseHead) => void) | undefined
@@ -70,7 +78,7 @@ export class Exchange {
     this.expectContinue = facts.expectContinue ?? false
     this.startedAt = facts.startedAt
     this.#onInformational = facts.onInformational
-    this.grpc = facts.head.headers.get('content-type')?.startsWith('application/grpc') === true
+    this.grpc = isGrpc(facts.head.headers.get('content-type'))
   }
 
   informational(head: ResponseHead): void {

@@ -6,7 +6,7 @@ import type { IncomingConnect } from '../core/hbone/types.ts'
 import type { PeerIdentity } from '../core/model/canonical.ts'
 import { principalText, workloadIdentity } from '../core/model/canonical.ts'
 import { capturePorts } from '../core/model/ports.ts'
-import type { Snapshot } from '../core/model/snapshot.ts'
+import { type Snapshot, serviceKey } from '../core/model/snapshot.ts'
 import type { Service, Workload } from '../core/model/types.ts'
 import { formatSocketAddress, isLoopback, parseSocketAddress, type SocketAddress } from '../core/net/address.ts'
 import type { Origin } from './exchange.ts'
@@ -34,6 +34,19 @@ export function originOf(snapshot: Snapshot, self: Self, { authority, peer }: Ar
     destination,
     ...servedAt(snapshot, self, destination),
   }
+}
+
+/**
+ * Asked for what is connected, after a change of the model: whether what the client connected to is still served, and still the same. An
+ * address that changed hands is somebody else's, whom the client did not mean. Throws as originOf.
+ */
+export function mayStay(snapshot: Snapshot, self: Self, { destination, service, target }: Origin): void {
+  const now = servedAt(snapshot, self, destination)
+  const before = service === undefined ? target?.uid : serviceKey(service)
+  const after = now.service === undefined ? now.target?.uid : serviceKey(now.service)
+  if (before === after) return
+  const text = formatSocketAddress(destination)
+  throw new MeshError('POLICY_DENIED', `${text} belonged to ${before} and belongs to ${after} now`)
 }
 
 /** What stands at an address, if this waypoint serves it. Throws as originOf. */

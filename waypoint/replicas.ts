@@ -2,10 +2,10 @@
 // others ask through a tunnel. Owned by data-plane.ts.
 import type { Duplex } from 'node:stream'
 import { MeshError } from '../core/base/errors.ts'
-import { instancesOf, type Waypoint } from '../core/decide/waypoint.ts'
+import { instancesOf, isPeerOf, type Waypoint } from '../core/decide/waypoint.ts'
 import type { TunnelPool } from '../core/hbone/pool.ts'
 import type { IncomingConnect } from '../core/hbone/types.ts'
-import { principalText, workloadIdentity } from '../core/model/canonical.ts'
+import { workloadIdentity } from '../core/model/canonical.ts'
 import { ports } from '../core/model/ports.ts'
 import type { Snapshot } from '../core/model/snapshot.ts'
 import type { Workload } from '../core/model/types.ts'
@@ -69,7 +69,11 @@ export class Replicas {
   take(connect: IncomingConnect): boolean {
     const target = parseSocketAddress(connect.authority)
     if (target?.port !== leasePort || !this.#options.self().addresses.includes(target.address)) return false
-    if (`spiffe://${principalText(connect.peer.identity)}` !== this.#options.identity()) return false
+    const { identity, address } = connect.peer
+    const { snapshot, self } = this.#options
+    const waypoint = this.#waypoint()
+    const named = { key: self().key, waypoint, service: undefined }
+    if (waypoint === undefined || !isPeerOf(snapshot, named, identity, address.address)) return false
     const stream = connect.accept()
     this.#asking.add(stream)
     stream.once('close', () => this.#asking.delete(stream))
@@ -93,9 +97,14 @@ export class Replicas {
   }
 
   #instances(): readonly Workload[] {
+    const waypoint = this.#waypoint()
+    return waypoint === undefined ? [] : instancesOf(this.#options.snapshot, waypoint)
+  }
+
+  #waypoint(): Waypoint | undefined {
     const { snapshot, self } = this.#options
     const service = snapshot.serviceByKey(self().key)
-    return service?.gateway === undefined ? [] : instancesOf(snapshot, service as Waypoint)
+    return service?.gateway === undefined ? undefined : (service as Waypoint)
   }
 
   async #dial(uid: string, signal: AbortSignal): Promise<Duplex> {

@@ -3,10 +3,12 @@
 import type { Duplex } from 'node:stream'
 import { asMeshError, errorOutcome, MeshError } from '../core/base/errors.ts'
 import type { Logger } from '../core/base/log.ts'
+import { Repeats } from '../core/base/repeats.ts'
 import { TunnelServer, type TunnelServerOptions } from '../core/hbone/server.ts'
 import type { IncomingConnect } from '../core/hbone/types.ts'
 import { formatSocketAddress } from '../core/net/address.ts'
 import type { Origin } from './exchange.ts'
+import { Shares } from './shares.ts'
 import type { Listener, Sockets } from './sockets.ts'
 
 /** An accepted connection, whatever is spoken on it. */
@@ -50,6 +52,8 @@ export class Serve {
   readonly #tunnels: TunnelServer
   readonly #listeners: Listener[] = []
   readonly #live = new Set<Live>()
+  readonly #shares = new Shares()
+  readonly #lines = new Repeats()
   #nextId = 1
   #draining = false
 
@@ -134,8 +138,7 @@ export class Serve {
     let origin: Origin
     try {
       if (this.#options.take(connect)) return
-      if (this.#live.size >= this.#options.maxConnections)
-        throw new MeshError('LIMIT_REACHED', `${this.#live.size} connections are open, which is the most that may be`)
+      this.#checkRoom(connect.peer.address.address)
       origin = this.#options.originOf(connect)
     } catch (thrown: unknown) {
       this.#refuse(connect, thrown)
@@ -143,8 +146,21 @@ export class Serve {
     }
     const live: Live = { id: this.#nextId++, origin, startedAt: performance.now(), connection: undefined }
     this.#live.add(live)
-    live.connection = this.#options.carry(connect.accept(), origin, () => this.#live.delete(live))
+    this.#shares.take(origin.address.address)
+    live.connection = this.#options.carry(connect.accept(), origin, () => this.#closed(live))
     if (this.#draining) live.connection.drain()
+  }
+
+  #closed(live: Live): void {
+    if (this.#live.delete(live)) this.#shares.give(live.origin.address.address)
+  }
+
+  /** Throws LIMIT_REACHED. */
+  #checkRoom(caller: string): void {
+    const { maxConnections } = this.#options
+    if (this.#shares.hasRoom(caller, maxConnections)) return
+    const text = `of at most ${maxConnections} connections ${this.#live.size} are open, ${this.#shares.of(caller)} of them from ${caller}`
+    throw new MeshError('LIMIT_REACHED', text)
   }
 
   #refuse(connect: IncomingConnect, thrown: unknown): void {
@@ -153,6 +169,9 @@ export class Serve {
     connect.reject(tunnelStatus === 400 || tunnelStatus === 401 ? tunnelStatus : 503)
     this.#options.onRefused(thrown)
     const source = formatSocketAddress(connect.peer.address)
-    this.#options.log.warn({ code: thrown.code, source }, thrown.message)
+    const withheld = this.#lines.admit(`${thrown.code} ${connect.peer.address.address}`)
+    if (withheld === undefined) return
+    const more = withheld === 0 ? {} : { withheld }
+    this.#options.log.warn({ code: thrown.code, source, ...more }, thrown.message)
   }
 }

@@ -63,7 +63,10 @@ export function buildStack(options: StackOptions): Stack {
   }
 }
 
-/** Outermost: what holds for every request, whatever its route. */
+/**
+ * Outermost: what holds for every request, whatever its route. The one place where a path is normalised: codecs hand it over as it came,
+ * policy and routes get what is sent.
+ */
 async function handle(exchange: Exchange, deps: StackDeps, frontends: Frontends): Promise<Answer> {
   const { head } = exchange
   const normal = normalizePath(head.path, deps.pathNormalization)

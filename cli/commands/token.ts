@@ -62,6 +62,7 @@ const create: CommandModule<object, Arguments> = {
         identities,
         ttlSeconds: Math.max(1, Math.round(ttl.value / 1_000)),
         ...(cidrs.length === 0 ? {} : { cidrs }),
+        ...(argv.identity === undefined ? { waypoint: true } : {}),
       })
       if (argv.output === 'yaml') print(stringify(created))
       else print(argv.output === 'json' ? JSON.stringify(created, null, 2) : created.token)

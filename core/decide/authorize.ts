@@ -6,13 +6,15 @@ import type { PolicySet } from '../model/policy-index.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Workload } from '../model/types.ts'
 import { matchingRule, type PolicySubject } from './match.ts'
-import { isIdentityOf, mustBePassed, waypointName, waypointsBefore } from './waypoint.ts'
+import { isPeerOf, mustBePassed, waypointName, waypointsBefore } from './waypoint.ts'
 
 export interface InboundConnection {
   /** From the peer's verified certificate, or passed on by a waypoint; absent for plaintext. */
   readonly identity?: PeerIdentity | undefined
   /** The peer's own identity, where it passed another one on as the caller. */
   readonly via?: PeerIdentity | undefined
+  /** From where that peer connects. */
+  readonly viaAddress?: string | undefined
   readonly sourceAddress: string
   readonly destinationAddress: string
   /** The workload's port. */
@@ -58,8 +60,10 @@ function strictVerdict({ identity, destinationPort, workload }: InboundConnectio
 function bypassVerdict(snapshot: Snapshot, connection: InboundConnection): Verdict | undefined {
   const { identity, via, workload, destinationPort } = connection
   const before = waypointsBefore(snapshot, workload, destinationPort)
+  if (before.length === 0 && via === undefined) return undefined
   const peer = via ?? identity
-  if (peer !== undefined && before.some((named) => isIdentityOf(snapshot, named, peer))) return undefined
+  const address = via === undefined ? connection.sourceAddress : connection.viaAddress
+  if (peer !== undefined && before.some((named) => isPeerOf(snapshot, named, peer, address))) return undefined
   if (via !== undefined) {
     const reason = 'it passed a caller on, and is no waypoint of the destination'
     return { allowed: false, policy: `waypoint ${principalText(via)}`, reason }

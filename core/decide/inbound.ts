@@ -7,7 +7,7 @@ import type { Snapshot } from '../model/snapshot.ts'
 import type { Workload } from '../model/types.ts'
 import { familyOf, formatSocketAddress, isLoopback, type SocketAddress } from '../net/address.ts'
 import { authorize, type InboundConnection, type Verdict } from './authorize.ts'
-import { isIdentityOf, type Waypoint, waypointsBefore } from './waypoint.ts'
+import { isPeerOf, type Waypoint, waypointsBefore } from './waypoint.ts'
 
 export interface TunnelTarget {
   /** As the caller wrote it. */
@@ -59,6 +59,8 @@ export interface Arriving {
   readonly port: number
   /** The peer's, from its certificate. */
   readonly identity: PeerIdentity
+  /** From where the peer connects. */
+  readonly address: string | undefined
   /** Undefined where the peer names no caller. */
   readonly claim: Claim | undefined
 }
@@ -77,10 +79,10 @@ export type Caller =
   | { readonly kind: 'refused'; readonly error: MeshError }
 
 /** Who calls, where a waypoint may ask for others. Only those that this destination declares are believed. */
-export function callerOf(snapshot: Snapshot, { workload, port, identity, claim }: Arriving): Caller {
+export function callerOf(snapshot: Snapshot, { workload, port, identity, address, claim }: Arriving): Caller {
   if (claim === undefined) return { kind: 'peer', ignored: false }
   const before = workload === undefined ? [] : waypointsBefore(snapshot, workload, port)
-  const waypoint = before.find((named) => isIdentityOf(snapshot, named, identity))?.waypoint
+  const waypoint = before.find((named) => isPeerOf(snapshot, named, identity, address))?.waypoint
   if (waypoint === undefined) return { kind: 'peer', ignored: true }
   const { identity: caller, source } = claim
   if (caller === undefined) return unbelievable(waypoint, 'whose identity cannot be read')

@@ -9,7 +9,7 @@ import { familyOf, formatSocketAddress, isLoopback, type SocketAddress } from '.
 import { pickEndpoint } from './balance.ts'
 import {
   instancesOf,
-  isIdentityOf,
+  isInstanceOf,
   type NamedWaypoint,
   waypointName,
   waypointOfService,
@@ -153,7 +153,7 @@ function throughWaypoint(
     const hint = 'which the mesh does not know: is there a Gateway of this name, with class culvert-waypoint?'
     return refuse('NO_ENDPOINT', `${who} wants waypoint ${waypoint.key}, ${hint}`, service, waypoint)
   }
-  if (isIdentityOf(snapshot, waypoint, source)) return undefined
+  if (isInstanceOf(snapshot, waypoint, source)) return undefined
   const instances = instancesOf(snapshot, known)
   const family = familyOf(target.address)
   const instance = pickEndpoint(instances, { service: waypoint.key, port: ports.hbone, family, random, exclude })

@@ -45,8 +45,29 @@ function isSame(a: PeerIdentity, b: PeerIdentity): boolean {
   return a.serviceAccount === b.serviceAccount && a.namespace === b.namespace && a.trustDomain === b.trustDomain
 }
 
-/** Whether this identity is the waypoint's. */
-export function isIdentityOf(snapshot: Snapshot, { waypoint }: NamedWaypoint, identity: PeerIdentity): boolean {
+/**
+ * Whether who connects from an address with a certificate is the waypoint. Its identity alone does not say so where the mesh knows a
+ * workload there that has the same service account and is no instance. An address that nobody is known at may be that of an
+ * instance that has just come, or just left.
+ */
+export function isPeerOf(
+  snapshot: Snapshot,
+  named: NamedWaypoint,
+  identity: PeerIdentity,
+  address: string | undefined,
+): boolean {
+  if (!isIdentityOf(snapshot, named, identity)) return false
+  const workload = address === undefined ? undefined : snapshot.workloadByAddress(address)
+  return workload === undefined || !isSame(workload, identity) || isInstance(snapshot, workload)
+}
+
+/** Whether a workload of the model is an instance of this waypoint. */
+export function isInstanceOf(snapshot: Snapshot, named: NamedWaypoint, workload: Workload): boolean {
+  return isIdentityOf(snapshot, named, workload) && isInstance(snapshot, workload)
+}
+
+/** Whether this identity is the waypoint's. Workloads that are no instances may have it, too: ask `isPeerOf` or `isInstanceOf`. */
+function isIdentityOf(snapshot: Snapshot, { waypoint }: NamedWaypoint, identity: PeerIdentity): boolean {
   return waypoint !== undefined && isSame(waypointIdentity(snapshot, waypoint), identity)
 }
 
@@ -117,13 +138,13 @@ export function mustBePassed({ waypoint }: NamedWaypoint): boolean {
  */
 export function waypointsTowards(
   snapshot: Snapshot,
-  source: PeerIdentity,
+  source: Workload,
   workload: Workload,
   port: number,
   service: Service | undefined,
 ): readonly NamedWaypoint[] {
   const before = waypointsBefore(snapshot, workload, port)
-  if (before.length === 0 || before.some((named) => isIdentityOf(snapshot, named, source))) return nobody
+  if (before.length === 0 || before.some((named) => isInstanceOf(snapshot, named, source))) return nobody
   return before.filter((named) => mustBePassed(named) || (service === undefined && takesWorkloads(named)))
 }
 

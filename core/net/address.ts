@@ -109,6 +109,11 @@ export function isLoopback(address: string): boolean {
   return address === '::1' || (address.startsWith('127.') && !address.includes(':'))
 }
 
+/** 169.254.0.0/16, where clouds answer their machines' own questions, and fe80::/10. */
+export function isLinkLocal(address: string): boolean {
+  return address.startsWith('169.254.') || /^fe[89ab][0-9a-f]:/.test(address)
+}
+
 /** Canonical text of 4 or 16 bytes in network order; IPv4-mapped bytes come out as IPv4. */
 export function addressText(bytes: Uint8Array): string {
   if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`

@@ -160,7 +160,6 @@ export class Http1World {
     const connection = new ServerConnection(socket, {
       origin: testOrigin,
       handler: this.#handler,
-      pathNormalization: 'BASE',
       clock: () => performance.now(),
       onRefused: (error) => this.refused.push(error),
       ...this.#options.server,

@@ -97,11 +97,7 @@ export async function proxied(
         throw new Error('it is HTTP/2')
       },
       http2: (detached, first) => {
-        front = new Http2ServerConnection(
-          detached,
-          { origin, handler, scheme: 'http', pathNormalization: 'BASE' },
-          first,
-        )
+        front = new Http2ServerConnection(detached, { origin, handler, scheme: 'http' }, first)
         return front
       },
     })

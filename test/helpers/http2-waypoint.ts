@@ -43,7 +43,6 @@ export async function serveHttp2(handler: Handler, options: Partial<Http2ServerO
         origin,
         handler,
         scheme: 'http',
-        pathNormalization: 'BASE',
         onClosed: (error) => errors.push(error),
         onRefused: ({ code }) => refused.push(code),
         onDefect: (error) => defects.push(error),

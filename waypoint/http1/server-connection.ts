@@ -1,7 +1,6 @@
 // Serves the HTTP/1.1 of one client: reads a request, has the stack answer it, writes the answer, then the next. Whatever is wrong with
 // what the client sends is answered with its status, and the connection ends. Made for each client connection by who detects protocols.
 import type { Duplex } from 'node:stream'
-import { normalizePath, type PathNormalization } from '../../core/decide/http/path.ts'
 import { timer } from '../../core/hbone/limits.ts'
 import type { Handler, Origin } from '../exchange.ts'
 import { HttpError } from '../http/error.ts'
@@ -37,7 +36,6 @@ export const defaultServerTimeouts: ServerTimeouts = {
 export interface ServerOptions {
   readonly origin: Origin
   readonly handler: Handler
-  readonly pathNormalization: PathNormalization
   /** What a nominating `Connection` may not take away (http1/hop-by-hop.ts). */
   readonly protectedHeaders?: ((name: string) => boolean) | undefined
   /** Whom clients of HTTP/1.0 mean that send no Host; otherwise these are refused. */
@@ -169,9 +167,6 @@ export class ServerConnection implements ServerHost, WireOwner, Flushed {
   // ---- the reader ----------------------------------------------------------------------------------------------------
 
   #head(head: Http1Request): void {
-    const normal = normalizePath(head.path, this.#options.pathNormalization)
-    if ('rejected' in normal) throw new HttpError(400, 'target', normal.rejected)
-    head.path = normal.query === undefined ? normal.path : `${normal.path}?${normal.query}`
     removeHopByHop(head.headers, this.#options.protectedHeaders)
     const current = new ServerExchange(this, head, this.#options.clock())
     this.#current = current

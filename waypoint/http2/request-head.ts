@@ -1,7 +1,6 @@
 // A header list to the head of a request (RFC 9113 8.3, RFC 8441): what stands in it is checked and put into the form that HTTP/1.1 gives
 // it, too, so that policy, routing and forwarding see one meaning. Called by server-connection.ts.
 import { METHODS } from 'node:http'
-import { normalizePath, type PathNormalization } from '../../core/decide/http/path.ts'
 import type { HeaderField } from '../../core/hbone/h2/hpack-table.ts'
 import type { Upgrade } from '../exchange.ts'
 import { HttpError } from '../http/error.ts'
@@ -13,7 +12,6 @@ import { fieldKind, isValue, kindOf } from './fields.ts'
 export interface RequestRules {
   /** What the connection carries; a request that says another one is refused. */
   readonly scheme: 'http' | 'https'
-  readonly normalization: PathNormalization
   readonly maxFields: number
   readonly maxTargetBytes: number
 }
@@ -158,7 +156,7 @@ class RequestList {
       method,
       scheme: rules.scheme,
       authority: this.#target(),
-      path: this.#normalPath(method, rules),
+      path: this.#checkedPath(method, rules),
       headers: Headers.scanned(this.#fields),
     }
     return { head, contentLength, expectContinue: this.#expects(), upgrade }
@@ -200,14 +198,15 @@ class RequestList {
     return authority
   }
 
-  #normalPath(method: string, rules: RequestRules): string {
+  /** As it came: the stack normalises it, once, whatever the version. */
+  #checkedPath(method: string, rules: RequestRules): string {
     const path = this.#path!
     if (path.length > rules.maxTargetBytes) throw new HttpError(414, 'target-too-long', ':path is too long')
     if (!targetPattern.test(path)) throw new HttpError(400, 'target', ':path has a fragment or a forbidden character')
-    if (path === '*' && method !== 'OPTIONS') throw new HttpError(400, 'target', '* is for OPTIONS')
-    const normal = normalizePath(path, rules.normalization)
-    if ('rejected' in normal) throw new HttpError(400, 'target', normal.rejected)
-    return normal.query === undefined ? normal.path : `${normal.path}?${normal.query}`
+    if (path === '*' ? method !== 'OPTIONS' : path.charCodeAt(0) !== 47) {
+      throw new HttpError(400, 'target', ':path is neither a path nor the * of OPTIONS')
+    }
+    return path
   }
 
   #expects(): boolean {

@@ -2,7 +2,6 @@
 // Made by the waypoint once the protocol is known.
 import type { Duplex } from 'node:stream'
 import type { MeshError } from '../../core/base/errors.ts'
-import type { PathNormalization } from '../../core/decide/http/path.ts'
 import type { HeaderField } from '../../core/hbone/h2/hpack-table.ts'
 import { type MessageHooks, MessageSession } from '../../core/hbone/h2/message-session.ts'
 import type { MessageStream } from '../../core/hbone/h2/message-stream.ts'
@@ -19,7 +18,6 @@ export interface Http2ServerOptions {
   readonly handler: Handler
   /** What the connection carries. */
   readonly scheme: 'http' | 'https'
-  readonly pathNormalization: PathNormalization
   readonly limits?: Partial<Http2Limits>
   /** Monotonic milliseconds. */
   readonly clock?: () => number
@@ -55,7 +53,6 @@ export class Http2ServerConnection {
     this.#options = options
     this.#rules = {
       scheme: options.scheme,
-      normalization: options.pathNormalization,
       maxFields: limits.maxFields,
       maxTargetBytes: limits.maxTargetBytes,
     }

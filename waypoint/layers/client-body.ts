@@ -15,12 +15,20 @@ export interface Listener {
   onCut(): void
 }
 
+/**
+ * What all requests of this thread keep for further tries, counted by the buffers that it holds up. Beyond it requests are sent once: who
+ * sends many bodies to an endpoint that does not answer must not fill the memory of the waypoint.
+ */
+export const replayBudget = { bytes: 0, mostBytes: 128 * 1_024 * 1_024 }
+
 type Ending = { readonly trailers: Headers | undefined } | { readonly failure: Failure }
 
 export class ClientBody implements BodyReader {
   readonly #source: Body
   bytes = 0
   #replay: ReplayBuffer | undefined
+  /** Its share of the budget. */
+  #keptBytes = 0
   #current: TryBody | undefined
   #listeners: Listener[] | undefined
   #reading = false
@@ -100,6 +108,8 @@ export class ClientBody implements BodyReader {
   }
 
   #forget(): void {
+    replayBudget.bytes -= this.#keptBytes
+    this.#keptBytes = 0
     const replay = this.#replay
     if (replay === undefined || replay.state === 'abandoned') return
     for (const chunk of replay.chunks) release(chunk as Buffer)
@@ -121,8 +131,11 @@ export class ClientBody implements BodyReader {
 
   #record(replay: ReplayBuffer, chunk: Buffer): void {
     const full = replay.bytes + chunk.length > replayLimits.bytes || replay.chunks.length >= replayLimits.chunks
-    if (full) this.#forget()
+    const held = chunk.buffer.byteLength
+    if (full || replayBudget.bytes + held > replayBudget.mostBytes) this.#forget()
     else {
+      replayBudget.bytes += held
+      this.#keptBytes += held
       retain(chunk)
       replay.add(chunk)
     }

@@ -2,8 +2,11 @@
 import { isChangeable } from '../../core/decide/http/headers.ts'
 import type { Forward } from '../../core/decide/http/route-request.ts'
 import type { HeaderChanges } from '../../core/model/routes.ts'
+import type { Answer } from '../exchange.ts'
 import type { Headers } from '../http/message.ts'
+import { ownAnswer } from './answers.ts'
 import type { Layer } from './layer.ts'
+import type { RequestContext } from './request-context.ts'
 
 /** Of these each value is a field of its own (RFC 9110 section 5.3). */
 const separate: ReadonlySet<string> = new Set(['set-cookie'])
@@ -47,6 +50,19 @@ function add(headers: Headers, name: string, value: string): void {
   else headers.set(name, [...before, value].join(','))
 }
 
+/** Before a query that the author wrote. */
+const dotSegment = /^[^?]*\/(?:\.|%2e){1,2}(?:[/?\\]|%2f|%5c|$)/i
+
+/**
+ * Of the path that policy saw the endpoint would make another one: a rule that replaces the prefix `/public` by `/files/` and takes
+ * `/public../secret` would send `/files/../secret`.
+ */
+function escapes(request: RequestContext): Promise<Answer> {
+  const text = 'the path, as a rule rewrites it, has dot segments'
+  request.reason = text
+  return Promise.resolve(ownAnswer(request.exchange, { status: 400, grpcStatus: 13, text }))
+}
+
 export function requestRewriting({ route, destination, rewritePath, host }: Forward): Layer | undefined {
   const change = changesOf(route.filters.request, destination.filters.request)
   if (change === undefined && rewritePath === undefined && host === undefined) return undefined
@@ -56,6 +72,7 @@ export function requestRewriting({ route, destination, rewritePath, host }: Forw
     if (host !== undefined) head.authority = host
     if (rewritePath !== undefined) {
       const path = rewritePath(request.path)
+      if (dotSegment.test(path) && request.deps.pathNormalization !== 'NONE') return escapes(request)
       head.path = request.query === undefined || path.includes('?') ? path : `${path}?${request.query}`
     }
     return next(request)

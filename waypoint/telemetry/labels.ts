@@ -60,10 +60,15 @@ export function requestLabelValues(facts: RequestFacts, clusterName: string): re
     ...pairValues(facts, clusterName),
     facts.grpc ? 'grpc' : 'http',
     String(facts.status),
-    facts.grpc && facts.grpcStatus !== undefined ? String(facts.grpcStatus) : '',
+    facts.grpc && facts.grpcStatus !== undefined ? grpcText(facts.grpcStatus) : '',
     facts.flags,
     'mutual_tls',
   ]
+}
+
+/** What an endpoint says that is no code of gRPC must not make a series each. */
+function grpcText(status: number): string {
+  return Number.isInteger(status) && status >= 0 && status <= 16 ? String(status) : unknown
 }
 
 function pairValues({ origin, service, workload }: PairFacts, clusterName: string): readonly string[] {

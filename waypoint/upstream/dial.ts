@@ -1,13 +1,13 @@
 // How a connection to an endpoint comes about: through a tunnel under the waypoint's own certificate, with the caller's name in it, or
 // plain where the endpoint has no tunnel. Handed to the pool, and to what passes raw TCP on.
 import type { Duplex } from 'node:stream'
-import { asMeshError, type ErrorCode } from '../../core/base/errors.ts'
+import { asMeshError, type ErrorCode, MeshError } from '../../core/base/errors.ts'
 import { formatForwarded } from '../../core/hbone/forwarded.ts'
 import type { TunnelPool } from '../../core/hbone/pool.ts'
 import type { TunnelHeaders } from '../../core/hbone/types.ts'
 import { workloadIdentity } from '../../core/model/canonical.ts'
 import { ports } from '../../core/model/ports.ts'
-import { familyOf, formatSocketAddress, type SocketAddress } from '../../core/net/address.ts'
+import { familyOf, formatSocketAddress, isLinkLocal, isLoopback, type SocketAddress } from '../../core/net/address.ts'
 import type { Origin } from '../exchange.ts'
 import { Failure } from '../http/failure.ts'
 import type { UpstreamTarget } from './upstream.ts'
@@ -30,8 +30,22 @@ export interface DialOptions {
   readonly newTraceparent?: (() => string) | undefined
   /** SPIFFE URIs that servers behind a service may present besides the endpoint's own. */
   readonly identitiesOf?: ((serviceHostname: string) => readonly string[]) | undefined
+  /** Why nobody is connected to at an address; undefined where it is one like others. */
+  readonly refuses?: ((address: string) => string | undefined) | undefined
   /** Where the tunnels of endpoints are; another one in tests. */
   readonly tunnelPort?: number
+}
+
+/**
+ * What no endpoint of others is, whatever an entry says: who may write the address of a workload must not reach the waypoint itself, its
+ * admin server on loopback, or what a cloud tells the machine under it. Kubernetes refuses the same addresses for endpoints.
+ */
+export function refusesOwn(own: readonly string[]): (address: string) => string | undefined {
+  return (address) => {
+    if (isLoopback(address) || address === '0.0.0.0' || address === '::') return `${address} is the waypoint's own host`
+    if (isLinkLocal(address)) return `${address} is a link-local address`
+    return own.includes(address) ? `${address} is the waypoint itself` : undefined
+  }
 }
 
 /** Rejects with Failure `denied` where the endpoint's end denies it, else `connect`, whose cause is the MeshError. */
@@ -40,6 +54,8 @@ export type DialEndpoint = (origin: Origin, target: UpstreamTarget, signal: Abor
 export function dialEndpoint(options: DialOptions): DialEndpoint {
   return async (origin, target, signal) => {
     try {
+      const refusal = options.refuses?.(target.address.address)
+      if (refusal !== undefined) throw new MeshError('CONNECT_FAILED', refusal)
       return await (target.workload.protocol === 'TCP'
         ? plain(options, target, signal)
         : tunnelled(options, origin, target, signal))

@@ -4,7 +4,9 @@ import type { HeaderField } from '../../core/hbone/h2/hpack-table.ts'
 import { MessageSession } from '../../core/hbone/h2/message-session.ts'
 import type { MessageStream } from '../../core/hbone/h2/message-stream.ts'
 import type { Answer, Exchange } from '../exchange.ts'
-import { Failure } from '../http/failure.ts'
+import { HttpError } from '../http/error.ts'
+import { asFailure, Failure } from '../http/failure.ts'
+import { isSendable } from '../http/sendable.ts'
 import { defaultHttp2Limits, type Http2Limits } from '../http2/limits.ts'
 import type { ConnectionOwner, UpstreamConnection } from './connection.ts'
 import { ClientStream, type ClientStreamOwner } from './http2-stream.ts'
@@ -66,6 +68,10 @@ export class Http2UpstreamConnection implements UpstreamConnection, ClientStream
 
   send(exchange: Exchange): Promise<Answer> {
     if (!this.usable) return Promise.reject(new Failure('refused', 'the connection takes no more requests'))
+    if (!isSendable(exchange.head)) {
+      if (this.#active === 0) this.#owner.onIdle(this)
+      return Promise.reject(asFailure(new HttpError(500, 'unsendable', 'the head of the request cannot be sent')))
+    }
     this.#active += 1
     this.#served += 1
     this.#full = !this.usable

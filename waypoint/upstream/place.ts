@@ -51,6 +51,8 @@ export class Place {
   readonly key: string
   readonly protocol: WireProtocol
   readonly target: UpstreamTarget
+  /** Address of the caller whose requests they carry. */
+  readonly caller: string
   /** Those that are not closed yet. */
   readonly open = new Set<Pooled>()
   /** That take exchanges: the one that was used last is the last, and is taken first, so that the others become old. */
@@ -62,10 +64,11 @@ export class Place {
   /** The endpoint left the model: what is made still serves who waits for it, and then ends. */
   retired = false
 
-  constructor(key: string, protocol: WireProtocol, target: UpstreamTarget) {
+  constructor(key: string, protocol: WireProtocol, target: UpstreamTarget, caller: string) {
     this.key = key
     this.protocol = protocol
     this.target = target
+    this.caller = caller
   }
 
   get empty(): boolean {

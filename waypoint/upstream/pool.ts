@@ -7,6 +7,7 @@ import { formatSocketAddress } from '../../core/net/address.ts'
 import type { Permit } from '../circuit/circuit.ts'
 import type { Answer, Exchange, Origin } from '../exchange.ts'
 import { Failure } from '../http/failure.ts'
+import { Shares } from '../shares.ts'
 import { abandoned } from './abandoned.ts'
 import type { OpenConnection, UpstreamConnection } from './connection.ts'
 import { waitForPermit } from './permit.ts'
@@ -43,6 +44,8 @@ export class UpstreamPool implements Upstream, PooledEvents {
   readonly #pooled = new Map<UpstreamConnection, Pooled>()
   /** Connections that count at the same circuit breaker. */
   readonly #siblings = new WeakMap<ConnectionPermits, Map<UpstreamConnection, Pooled>>()
+  /** Of all connections, those that are being made included. */
+  readonly #shares = new Shares()
   readonly #closing = new AbortController()
   #closed: (() => void) | undefined
   #dialling = 0
@@ -101,7 +104,7 @@ export class UpstreamPool implements Upstream, PooledEvents {
     const key = `${workload.uid}\0${address.address}\0${address.port}\0${principal}\0${caller.address}\0${protocol}\0${service}`
     const present = this.#places.get(key)
     if (present !== undefined) return present
-    const place = new Place(key, protocol, target)
+    const place = new Place(key, protocol, target, caller.address)
     this.#places.set(key, place)
     return place
   }
@@ -165,9 +168,10 @@ export class UpstreamPool implements Upstream, PooledEvents {
     if (this.#closing.signal.aborted) throw shuttingDown()
     place.dialling += 1
     this.#dialling += 1
+    this.#shares.take(place.caller)
     let permit: Permit | undefined
     try {
-      this.#makeRoom()
+      this.#makeRoom(place.caller)
       if (target.connections !== undefined) {
         const siblings = this.#siblings.get(target.connections) ?? new Map()
         this.#siblings.set(target.connections, siblings)
@@ -184,6 +188,7 @@ export class UpstreamPool implements Upstream, PooledEvents {
     } finally {
       place.dialling -= 1
       this.#dialling -= 1
+      this.#shares.give(place.caller)
       this.#tidy(place)
     }
   }
@@ -198,6 +203,7 @@ export class UpstreamPool implements Upstream, PooledEvents {
     pooled.connection = this.#options.open[place.protocol](stream, ownerOf(pooled, this))
     place.open.add(pooled)
     this.#pooled.set(pooled.connection, pooled)
+    this.#shares.take(place.caller)
     if (pooled.permits !== undefined) this.#siblings.get(pooled.permits)?.set(pooled.connection, pooled)
   }
 
@@ -219,15 +225,24 @@ export class UpstreamPool implements Upstream, PooledEvents {
     }
   }
 
-  /** Within the bound of all connections: the one that has been idle longest goes. */
-  #makeRoom(): void {
+  /**
+   * Within the bound of all connections, and of half of them for each caller, so that nobody shuts all others out: the one that has been idle
+   * longest goes.
+   */
+  #makeRoom(caller: string): void {
     const { maxConnections = defaultMaxConnections } = this.#options
-    if (this.connections <= maxConnections) return
+    const own = this.#shares.of(caller)
+    const crowded = own > 1 + maxConnections / 2
+    if (!crowded && this.connections <= maxConnections) return
     let oldest: Pooled | undefined
     for (const pooled of this.#pooled.values()) {
-      if (pooled.idle && (oldest === undefined || pooled.idleUntil < oldest.idleUntil)) oldest = pooled
+      if (!pooled.idle || (crowded && pooled.place.caller !== caller)) continue
+      if (oldest === undefined || pooled.idleUntil < oldest.idleUntil) oldest = pooled
     }
-    if (oldest === undefined) throw new Failure('overflow', `all ${maxConnections} connections are in use`)
+    if (oldest === undefined) {
+      const whose = crowded ? `${own} connections for ${caller}` : `all ${maxConnections} connections`
+      throw new Failure('overflow', `${whose} are in use`)
+    }
     oldest.connection.retire()
   }
 
@@ -260,7 +275,7 @@ export class UpstreamPool implements Upstream, PooledEvents {
 
   onClosed(pooled: Pooled): void {
     const { place, connection } = pooled
-    this.#pooled.delete(connection)
+    if (this.#pooled.delete(connection)) this.#shares.give(place.caller)
     if (pooled.permits !== undefined) this.#siblings.get(pooled.permits)?.delete(connection)
     place.open.delete(pooled)
     this.#tidy(place)

@@ -75,7 +75,14 @@ export const gatewayRule: Rule = {
 /** As long as a value of a label. */
 const maxNameLength = 63
 
+/** The service account of every workload that says none: all of them would have the waypoint's identity. */
+const commonAccount = 'default'
+
 function nameRefusal(name: string): Finding | undefined {
+  if (name === commonAccount) {
+    const message = `the waypoint's identity is the service account that has its name, and "${commonAccount}" is that of every workload without one of its own: give the Gateway another name`
+    return notAccepted('InvalidParameters', message)
+  }
   if (name.length <= maxNameLength) return undefined
   const message = `the name has ${name.length} characters, and labels that ask for a waypoint hold ${maxNameLength}`
   return notAccepted('InvalidParameters', message)
@@ -130,7 +137,7 @@ export function instanceOf({ namespace, serviceAccount, labels }: InstanceFacts,
   }
   if (named !== undefined) tellImpostor(namespace, named, serviceAccount, scope)
   if (scope.read(declaredGateway(`${namespace}/${serviceAccount}`))[0]?.value.kind === 'waypoint') {
-    const message = `it has the identity of the waypoint ${namespace}/${serviceAccount} without being one: destinations believe what it says about callers; give it another service account`
+    const message = `it has the identity of the waypoint ${namespace}/${serviceAccount} without being one: destinations do not take it for one, so what passes its waypoint must pass it too; give it another service account`
     scope.tell(noInstance('IdentityOfWaypoint', message))
   }
   return undefined

@@ -42,6 +42,9 @@ export function checkWaypointLabel(context: RuleContext): void {
   if (!isWaypoint(gateway, inventory)) {
     const message = `${where} is of class ${text(specOf(gateway)['gatewayClassName'])}, which is no class of waypoints: what should pass it is refused`
     report('WaypointNotFound', at, message, 'name a Gateway with gatewayClassName culvert-waypoint')
+  } else if (choice.name === 'default') {
+    const message = `${where} is not accepted as a waypoint: its identity would be the service account of every workload that names none, so what should pass it is refused`
+    report('WaypointNotFound', at, message, 'give the Gateway another name')
   } else if (!allows(gateway, own, inventory)) {
     const message = `${where} does not let namespace ${own} use it: what should pass it is refused`
     const remedy =

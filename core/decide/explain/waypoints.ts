@@ -12,7 +12,7 @@ import { sourceAddressFor } from '../outbound.ts'
 import type { RouteDecision } from '../route.ts'
 import {
   instancesOf,
-  isIdentityOf,
+  isInstanceOf,
   mustBePassed,
   type NamedWaypoint,
   type Waypoint,
@@ -127,7 +127,7 @@ function whyAround({ snapshot, source: { workload } }: Trip, named: NamedWaypoin
   if (workload === undefined || !isCaptured(workload)) {
     return 'the source is not captured, so nothing leads it there: the destination decides whether it may go around'
   }
-  if (isIdentityOf(snapshot, named, workload)) return 'the source is this waypoint'
+  if (isInstanceOf(snapshot, named, workload)) return 'the source is this waypoint'
   const { waypoint } = named
   const instances = waypoint === undefined ? [] : instancesOf(snapshot, waypoint)
   if (instances.some(({ health }) => health === 'healthy')) return 'it does not take traffic to this address'

@@ -17,7 +17,6 @@ async function accepted(t: Test, options: Partial<ClientOptions> = {}) {
       http1: {
         origin: testOrigin,
         handler: async () => ({ head: { status: 204, headers: new Headers() }, body: emptyBody }),
-        pathNormalization: 'BASE',
         clock: () => performance.now(),
         timeouts: { idleMs: 60 },
         onClosed: () => (seen.closed += 1),

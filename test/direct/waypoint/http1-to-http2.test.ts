@@ -33,7 +33,6 @@ async function scene(
         http1: {
           origin,
           handler: (exchange) => connection.send(exchange),
-          pathNormalization: 'BASE',
           clock: () => performance.now(),
         },
         http2: none,

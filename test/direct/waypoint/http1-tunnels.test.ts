@@ -56,7 +56,6 @@ class Mesh {
               mesh.exchanges.push(exchange)
               return mesh.pool.send(exchange, target)
             },
-            pathNormalization: 'BASE',
             clock: () => performance.now(),
           },
           http2: (stream) => ({ drain: () => {}, destroy: () => stream.destroy() }),

@@ -90,7 +90,7 @@ t.test('a request arrives as it was sent, and its answer as it was given', async
     method: 'GET',
     scheme: 'http',
     authority: 'orders:8080',
-    path: '/a/b?q=1',
+    path: '/a/./b?q=1',
     fields: ['x-a', '1', 'cookie', 'a=1; b=2'],
     length: 0,
     body: '',

@@ -353,3 +353,31 @@ t.test(
     }
   },
 )
+
+t.test('a head that a rule spoilt is not sent, and the connection goes on', async (t) => {
+  const seen: unknown[] = []
+  const { connection } = await scene(t, (stream, headers) => {
+    seen.push(headers[':path'])
+    stream.respond({ ':status': 200 })
+    stream.end()
+  })
+  for (const change of [
+    { path: '/a b' },
+    { path: '/a\r\nx: y' },
+    { path: '/a#b' },
+    { path: 'a' },
+    { path: '*' },
+    { path: '' },
+    { authority: 'a@b' },
+    { authority: 'a/b' },
+    { authority: '' },
+    { method: 'CONNECT' },
+    { method: 'GET /' },
+  ]) {
+    const exchange = exchangeOf('GET', '/')
+    Object.assign(exchange.head, change)
+    t.match(await failureOf(connection.send(exchange)), { kind: 'internal' }, JSON.stringify(change))
+  }
+  t.equal((await connection.send(exchangeOf('GET', '/good'))).head.status, 200)
+  t.same(seen, ['/good'])
+})

@@ -77,7 +77,7 @@ export class Waypoints {
       say('ServiceAccountMismatch', message)
     }
     if (this.#declared.get(`${namespace}/${serviceAccount}`)?.service !== undefined) {
-      const message = `it has the identity of the waypoint ${namespace}/${serviceAccount} without being one: destinations believe what it says about callers; give it another service account`
+      const message = `it has the identity of the waypoint ${namespace}/${serviceAccount} without being one: destinations do not take it for one, so what passes its waypoint must pass it too; give it another service account`
       say('IdentityOfWaypoint', message)
     }
     return undefined
@@ -91,6 +91,10 @@ export class Waypoints {
     const refuse = (finding: Finding): Declared => {
       this.#findings.add(object, finding)
       return { object, why: finding.message }
+    }
+    if (object.metadata.name === 'default') {
+      const message = `the waypoint's identity is the service account that has its name, and "default" is that of every workload without one of its own: give the Gateway another name`
+      return refuse(notAccepted('InvalidParameters', message))
     }
     if (controller === undefined) {
       const message = `there is no GatewayClass ${name}: write culvert-waypoint for a waypoint`

@@ -261,6 +261,14 @@ t.test('the label alone makes no instance, and the identity alone is told', asyn
   t.strictSame(compiled([gateway('wp'), elsewhere]).workload('c')?.services, [], 'the Gateway is of another namespace')
 })
 
+t.test('a Gateway that has the name of the common service account is no waypoint', async (t) => {
+  const asks = orders({ 'istio.io/use-waypoint': 'default' })
+  const { service: found, told } = compiled([gateway('default'), asks])
+  t.equal(found('default'), undefined)
+  t.match(told('Gateway', 'default'), [/Accepted InvalidParameters: .*every workload without one of its own/])
+  t.equal(found('orders')?.waypoint, 'shop/default.shop.svc.cluster.local', 'which fails closed')
+})
+
 t.test('a Service of the waypoint’s name gives way, with everything that its selector finds', async (t) => {
   const twin = service('wp', { selector: { app: 'a' }, clusterIP: '240.240.0.9', ports: [{ port: 80 }] })
   const { service: found, workload, told } = compiled([gateway('wp'), twin, a()])

@@ -79,7 +79,7 @@ const good: Claim = { identity: frontend, source: { address: '10.0.9.9', port: 4
 
 function calls(peer: PeerIdentity, claim: Claim | undefined, values: readonly Value[] = [behind, waypoint()]) {
   const snapshot = snapshotOf(orders, ...values)
-  return callerOf(snapshot, { workload: orders, port: 8080, identity: peer, claim })
+  return callerOf(snapshot, { workload: orders, port: 8080, identity: peer, address: '10.0.5.1', claim })
 }
 
 t.test('a waypoint of the destination names the caller', async (t) => {
@@ -92,6 +92,22 @@ t.test('a waypoint of the destination names the caller', async (t) => {
   t.match(calls(identityOfWaypoint, good, open), { kind: 'passed' })
 })
 
+t.test('a workload that shares the service account of a waypoint is not the waypoint', async (t) => {
+  const shared = workload({ name: 'job', serviceAccount: 'wp', addresses: ['10.0.5.7'], services: [] })
+  const values = [behind, waypoint({ bypass: 'allowed' }), instance(), shared]
+  const snapshot = snapshotOf(orders, ...values)
+  const arriving = { workload: orders, port: 8080, identity: identityOfWaypoint, claim: good }
+  t.same(callerOf(snapshot, { ...arriving, address: '10.0.5.7' }), { kind: 'peer', ignored: true })
+  t.match(callerOf(snapshot, { ...arriving, address: '10.0.5.1' }), { kind: 'passed' }, 'the instance')
+  t.match(callerOf(snapshot, { ...arriving, address: '10.0.5.2' }), { kind: 'passed' }, 'one that is not known yet')
+  const closed = [orders, behind, waypoint(), instance(), shared]
+  const refusal = { allowed: false, policy: 'waypoint shop/wp', reason: /through this waypoint only/ }
+  t.match(judge(closed, { identity: identityOfWaypoint, sourceAddress: '10.0.5.7' }), refusal, 'for itself')
+  const via = { via: identityOfWaypoint, viaAddress: '10.0.5.7' }
+  t.match(judge(closed, via), { allowed: false, reason: /passed a caller on/ }, 'for others')
+  t.match(judge(closed, { ...via, viaAddress: '10.0.5.1' }), { allowed: true })
+})
+
 t.test('nobody else does', async (t) => {
   const ignored = { kind: 'peer', ignored: true }
   t.same(calls(frontend, good), ignored)
@@ -101,7 +117,7 @@ t.test('nobody else does', async (t) => {
   t.same(calls(identityOfWaypoint, good, [service(), waypoint()]), ignored, 'a waypoint of another service')
   t.same(calls(identityOfWaypoint, good, [behind]), ignored, 'a waypoint that the model does not know')
   t.same(calls(identityOfWaypoint, good, [behind, service({ name: 'wp' })]), ignored, 'an ordinary service')
-  const unknown = { workload: undefined, port: 8080, identity: identityOfWaypoint, claim: good }
+  const unknown = { workload: undefined, port: 8080, identity: identityOfWaypoint, address: '10.0.5.1', claim: good }
   t.same(callerOf(snapshotOf(waypoint()), unknown), ignored)
   t.same(calls(frontend, { identity: undefined, source: undefined }), ignored, 'however it is written')
 })

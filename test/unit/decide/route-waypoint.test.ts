@@ -105,6 +105,16 @@ t.test('the waypoint itself goes straight to the endpoint', async (t) => {
   }
 })
 
+t.test('a workload that has the waypoint’s service account and is none goes through it like everybody', async (t) => {
+  const shared = workload({ name: 'job', serviceAccount: 'wp', addresses: ['10.0.5.7'] })
+  const values = [orders, behind, waypoint(), instance(), shared]
+  for (const [address, port] of [
+    ['240.240.0.1', 80],
+    ['10.0.0.1', 8080],
+  ] as const)
+    t.match(ask(values, address, port, { source: shared }), { kind: 'tunnel', peer: { address: '10.0.5.1' } })
+})
+
 const own = workload({ services: [member], waypoint: wpKey })
 const other = 'shop/other.shop.svc.cluster.local'
 const plainMember = workload({ services: [member, { service: other, ports: { 80: 8080, 90: 9090 } }] })

@@ -99,13 +99,15 @@ t.test('what a source sends its destination takes, unless going around was asked
       }
       met.through += 1
       const identity = decision.workload
+      const viaAddress = decision.peer.address
       const claim = { identity: source, source: { address: '10.0.9.9', port: 1 } }
       const ports = decision.target.address === '10.0.0.1' ? [decision.target.port] : [spec.services[spec.to]?.port]
       return ports.every((port) => {
         if (port === undefined) return true
-        const caller = callerOf(snapshot, { workload: called, port, identity, claim })
-        const verdict = authorize(snapshot, { ...arrival, identity: source, via: identity, destinationPort: port })
-        return caller.kind === 'passed' && verdict.allowed && decision.workload.serviceAccount !== source.serviceAccount
+        const caller = callerOf(snapshot, { workload: called, port, identity, address: viaAddress, claim })
+        const via = { via: identity, viaAddress }
+        const verdict = authorize(snapshot, { ...arrival, ...via, identity: source, destinationPort: port })
+        return caller.kind === 'passed' && verdict.allowed
       })
     }),
     { numRuns: 3_000 },

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Service, Workload } from '../../../core/model/types.ts'
-import { originOf, type Self } from '../../../waypoint/origin.ts'
+import { mayStay, originOf, type Self } from '../../../waypoint/origin.ts'
 import { service, snapshotOf, workload } from '../../helpers/model.ts'
 import { instance, waypoint, wpKey } from '../../helpers/waypoint-model.ts'
 
@@ -80,5 +80,24 @@ t.test('nothing else is reached through it: it is no open proxy', (t) => {
   ]) {
     t.throws(() => ask(authority, all), { code: 'TUNNEL_BAD_REQUEST' }, authority)
   }
+  t.end()
+})
+
+t.test('a connection to an address that changed hands ends, even where its new owner is served, too', (t) => {
+  const connected = ask('240.240.0.1:80')
+  const stays = (values: readonly (Workload | Service)[], origin = connected) =>
+    mayStay(snapshotOf(...values), self, origin)
+  t.doesNotThrow(() => stays(base))
+  t.doesNotThrow(() => stays([...base, workload({ name: 'more', addresses: ['10.0.0.9'] })]))
+  const heir = service({ name: 'pay', waypoint: wpKey })
+  t.throws(() => stays([client, heir, waypoint(), instance()]), {
+    code: 'POLICY_DENIED',
+    message: /belongs to shop\/pay/,
+  })
+  t.throws(() => stays([client, service(), orders, waypoint()]), { code: 'POLICY_DENIED' }, 'not behind it any more')
+  const byAddress = ask('10.0.0.1:8080')
+  t.doesNotThrow(() => stays(base, byAddress))
+  const next = workload({ name: 'next', services: [{ service: key, ports: { 80: 8080 } }] })
+  t.throws(() => stays([client, behind, next, waypoint()], byAddress), { code: 'POLICY_DENIED' }, 'a new workload')
   t.end()
 })

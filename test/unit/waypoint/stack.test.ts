@@ -1,5 +1,6 @@
 // The whole stack over a played upstream: where a request goes, what is told of it, and what a change of the model does to it.
 import t from 'tap'
+import { replayBudget } from '../../../waypoint/layers/client-body.ts'
 import {
   keyOf,
   receive,
@@ -360,4 +361,5 @@ t.test('5,000 requests while routes, policies and endpoints change all the time:
     t.ok(endpoints.every(({ active }) => active === 0))
   }
   t.equal(time.waiting, 0)
+  t.equal(replayBudget.bytes, 0)
 })

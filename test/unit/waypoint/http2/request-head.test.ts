@@ -10,7 +10,7 @@ import { addFields, readTrailers } from '../../../../waypoint/http2/fields.ts'
 import { type RequestRules, readRequest } from '../../../../waypoint/http2/request-head.ts'
 import { readResponse, responseFields } from '../../../../waypoint/http2/response-head.ts'
 
-const rules: RequestRules = { scheme: 'http', normalization: 'BASE', maxFields: 100, maxTargetBytes: 8_192 }
+const rules: RequestRules = { scheme: 'http', maxFields: 100, maxTargetBytes: 8_192 }
 
 const bytes = fc.string({
   unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),

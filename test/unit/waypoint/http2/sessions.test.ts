@@ -14,7 +14,7 @@ import { answer, exchangeOf, origin, readBody } from '../../../helpers/http2-way
 import { eventually } from '../../../helpers/tunnel.ts'
 
 type Handler = ConstructorParameters<typeof Http2ServerConnection>[1]['handler']
-const plain = { scheme: 'http', pathNormalization: 'BASE' } as const
+const plain = { scheme: 'http' } as const
 const owner = { onAvailable: () => {}, onIdle: () => {}, onUnusable: () => {}, onClosed: () => {} }
 
 const echo: Handler = async (exchange) => {

@@ -6,7 +6,7 @@ import { attachSlab, detachSlab, poisonReleased, release, waitingSlabs } from '.
 import { BodyChannel } from '../../../../waypoint/http/body.ts'
 import { Failure } from '../../../../waypoint/http/failure.ts'
 import { Headers } from '../../../../waypoint/http/message.ts'
-import { ClientBody } from '../../../../waypoint/layers/client-body.ts'
+import { ClientBody, replayBudget } from '../../../../waypoint/layers/client-body.ts'
 import { replayLimits } from '../../../../waypoint/retry/replay-buffer.ts'
 
 function reading(body: ReturnType<ClientBody['forTry']>) {
@@ -175,4 +175,34 @@ t.test('a buffer of the pool stays whole as long as a try may come, and goes bac
   release(listened[0]!)
   t.equal(waitingSlabs(), before + 1)
   t.end()
+})
+
+t.test('what all requests keep together has a bound, counted by the buffers that it holds up', async (t) => {
+  const before = replayBudget.bytes
+  const most = replayBudget.mostBytes
+  t.teardown(() => {
+    replayBudget.mostBytes = most
+  })
+  replayBudget.mostBytes = before + 150_000
+  const bodies = [1, 2, 3].map(() => {
+    const source = new BodyChannel({ onPause: () => {}, onResume: () => {} })
+    const body = new ClientBody(source)
+    const kept = body.keep()
+    const seen = reading(body.forTry())
+    // a small piece of a large buffer
+    source.push(Buffer.alloc(65_536, 'x').subarray(0, 3_000))
+    return { body, kept, seen }
+  })
+  t.same(
+    bodies.map(({ kept }) => kept.state),
+    ['open', 'open', 'abandoned'],
+    'the third is sent once',
+  )
+  t.same(
+    bodies.map(({ seen }) => seen.text.length),
+    [3_000, 3_000, 3_000],
+  )
+  bodies[0]?.kept.abandon()
+  for (const { body } of bodies) body.settle()
+  t.equal(replayBudget.bytes, before, 'all is given back, whoever gave it up')
 })

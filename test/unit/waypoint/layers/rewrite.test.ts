@@ -74,3 +74,22 @@ t.test('a header that cannot be sent: 500, never a request with two meanings', a
   t.equal((await ask({ path: '/old' })).status, 500)
   t.equal(upstream.tries.length, 0)
 })
+
+t.test('what a rule leaves of a path must not climb out of where the rule leads', async (t) => {
+  const rewrite = { path: { kind: 'matched', value: '/files/' } } as const
+  const matches = [{ path: { kind: 'prefix', value: '/public' } }] as const
+  const { ask, upstream, told } = changing({ rewrite }, {}, matches as never)
+  for (const path of ['/public../secret', '/public..', '/public./x', '/public..%2Fsecret', '/public..?x=1']) {
+    t.equal((await ask({ path })).status, 400, path)
+  }
+  t.match(told.at(-1), { reason: /dot segments/, attempts: 0 })
+  t.equal(upstream.tries.length, 0)
+  for (const [path, sent] of [
+    ['/public/..a', '/files//..a'],
+    ['/public...', '/files/...'],
+    ['/publica?x=/../b', '/files/a?x=/../b'],
+  ] as const) {
+    t.equal((await ask({ path })).status, 200, path)
+    t.equal(upstream.last.path, sent)
+  }
+})
