@@ -13,7 +13,7 @@ export const hazardTests: Readonly<Record<string, readonly string[]>> = {
     'pipelined requests go one after the other and are answered in order',
     'what a client nominates in Connection ends here, but not what the mesh looks at',
     'trailers and chunks of a request arrive as such',
-    'the path is normalised once, for everybody',
+    'the path is left as it came: the stack normalises it',
     'an answer that comes while the body is sent ends both connections, after the client has it',
     'a client that asks and asks and takes no answer is not asked on',
   ],

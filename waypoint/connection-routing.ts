@@ -5,11 +5,13 @@ import type { RateLimitTarget } from '../core/model/rate-limits.ts'
 import type { RouteTable } from '../core/model/routes.ts'
 import { serviceKey } from '../core/model/snapshot.ts'
 import type { Endpoint } from './balance/endpoint-table.ts'
+import { hash32 } from './balance/hash.ts'
 import { type Cluster, servingFacts } from './clusters/cluster.ts'
 import type { Clusters } from './clusters/clusters.ts'
 import { hintOf, type ProtocolHint } from './detect.ts'
 import type { Origin } from './exchange.ts'
 import { Failure } from './http/failure.ts'
+import type { OutlierOutcome } from './outlier/detector.ts'
 import type { RoutingModel } from './routing-model.ts'
 import type { UpstreamTarget } from './upstream/upstream.ts'
 
@@ -17,9 +19,14 @@ import type { UpstreamTarget } from './upstream/upstream.ts'
 export interface Picking {
   /** The next endpoint to try; undefined where none is left. Throws Failure `denied` where no rule lets it go anywhere. */
   pick(): UpstreamTarget | undefined
+  /** Whether the endpoint that was picked last could be reached, for outlier detection. */
+  dialled(failure: Failure | undefined): void
   /** The connection is over. */
   ended(): void
 }
+
+const reached: OutlierOutcome = { kind: 'response', status: 200 }
+const unreachable: OutlierOutcome = { kind: 'unreachable' }
 
 export class ConnectionRouting {
   readonly #model: RoutingModel
@@ -82,14 +89,19 @@ export class ConnectionRouting {
     const pick = (): UpstreamTarget | undefined => {
       ended()
       cluster ??= this.#clusterOf(origin, serverName)
-      const picked = cluster.balancer.pick(tried.size === 0 ? undefined : { tried, hash: undefined })
+      const hash = cluster.hash?.by === 'source' ? hash32(origin.address.address) : undefined
+      const picked = cluster.balancer.pick(tried.size === 0 && hash === undefined ? undefined : { tried, hash })
       if (picked === undefined || tried.has(picked)) return undefined
       tried.add(picked)
       picked.began()
       current = picked
       return servingFacts(picked.facts).upstream
     }
-    return { pick, ended }
+    const dialled = (failure: Failure | undefined): void => {
+      if (current === undefined || failure?.kind === 'denied' || failure?.kind === 'client') return
+      cluster?.outliers?.observe(current.key, failure === undefined ? reached : unreachable)
+    }
+    return { pick, dialled, ended }
   }
 
   #clusterOf(origin: Origin, serverName: string | undefined): Cluster {

@@ -29,6 +29,7 @@ import { ServerNameReader } from './server-name.ts'
 import type { Sockets } from './sockets.ts'
 import { buildStack, type Stack } from './stack.ts'
 import { TcpConnection } from './tcp.ts'
+import { DestinationTelemetry, destinationMetrics } from './telemetry/destinations.ts'
 import { RequestTelemetry } from './telemetry/telemetry.ts'
 import { systemTimers } from './timers.ts'
 import { type DialEndpoint, dialEndpoint, refusesOwn } from './upstream/dial.ts'
@@ -60,6 +61,7 @@ export class DataPlane {
   readonly #refusals: Family
   readonly #badRequests: Family
   readonly #telemetry: RequestTelemetry
+  readonly #destinations: DestinationTelemetry
   readonly #certificates = new Certificates(Date.now)
   readonly #tunnels: TunnelPool
   readonly #dial: DialEndpoint
@@ -87,6 +89,7 @@ export class DataPlane {
       serviceByKey: (key) => snapshot.serviceByKey(key),
       serviceByHostname: (hostname) => snapshot.serviceByHostname(hostname),
     })
+    this.#destinations = new DestinationTelemetry(this.#metrics, log)
     this.#tunnels = this.#createTunnels()
     this.#dial = this.#createDial()
     this.#upstream = new UpstreamPool({ dial: this.#dial, open: { http1: openHttp1, http2: openHttp2 }, clock })
@@ -148,7 +151,8 @@ export class DataPlane {
     const sessions = this.#metrics.gauge('culvert_tunnel_sessions', 'Tunnel sessions with peers', ['direction'])
     sessions.labels(['inbound']).set(this.#serve.tunnels)
     sessions.labels(['outbound']).set(this.#tunnels.sessions)
-    return this.#metrics.snapshot()
+    this.#telemetry.flush()
+    return { families: [...this.#metrics.snapshot().families, ...destinationMetrics(this.clusters()).families] }
   }
 
   /** Opens the listeners. Throws SYSTEM_CALL. */
@@ -224,6 +228,7 @@ export class DataPlane {
       token: () => randomBytes(16).toString('hex'),
       place: () => this.#place(),
       waypoint: self().key,
+      onOutlier: (cluster, event) => this.#destinations.outlier(cluster, event),
       buckets: { local: new LocalBuckets(mostBuckets), mesh: this.#replicas.buckets },
     })
   }
@@ -284,6 +289,8 @@ export class DataPlane {
       origin,
       pick: () => picking.pick(),
       dial: this.#dial,
+      onDialled: (failure) => picking.dialled(failure),
+      onOpened: (target, counters) => this.#telemetry.connectionOpened(origin, target, counters),
       onClosed: (end) => {
         picking.ended()
         this.#telemetry.connectionEnded(origin, end, clock() - startedAt)

@@ -1,7 +1,8 @@
 // Raw TCP through the waypoint: an endpoint is picked, a connection made, bytes copied until both ends are done. Made by
 // client-connection.ts for what is no HTTP.
 import type { Duplex } from 'node:stream'
-import { type PumpResult, pump } from '../core/hbone/pump.ts'
+import { timer } from '../core/hbone/limits.ts'
+import { type PumpCounters, type PumpResult, pump } from '../core/hbone/pump.ts'
 import { release } from '../core/net/read-buffers.ts'
 import { isOverflow, type Permit } from './circuit/circuit.ts'
 import type { Origin } from './exchange.ts'
@@ -16,6 +17,10 @@ export interface TcpOptions {
   readonly dial: DialEndpoint
   /** Endpoints tried at most. */
   readonly attempts?: number
+  /** How an endpoint that `pick` named was to be reached: `failure` where there is no connection. */
+  readonly onDialled?: ((failure: Failure | undefined) => void) | undefined
+  /** Bytes go from now on. `counters`: live. */
+  readonly onOpened?: ((target: UpstreamTarget, counters: PumpCounters) => void) | undefined
   /** It is over. `failure`: there was no connection; else the copy's own result. */
   readonly onClosed?: ((end: TcpEnd) => void) | undefined
 }
@@ -59,9 +64,11 @@ export class TcpConnection {
       const connected = await this.#connect()
       permit = connected.permit
       client.off('close', gone)
+      const counters: PumpCounters = { aToB: first.length, bToA: 0 }
+      this.#options.onOpened?.(connected.target, counters)
       if (first.length > 0) connected.stream.write(first)
-      const result = await pump(client, connected.stream, { signal: this.#abort.signal })
-      end = { target: connected.target, result: { ...result, aToB: result.aToB + first.length } }
+      const result = await pump(client, connected.stream, { signal: this.#abort.signal, counters })
+      end = { target: connected.target, result }
     } catch (error: unknown) {
       release(first)
       client.destroy()
@@ -72,7 +79,7 @@ export class TcpConnection {
   }
 
   async #connect(): Promise<{ stream: Duplex; target: UpstreamTarget; permit: Permit | undefined }> {
-    const { origin, pick, dial, attempts = defaultAttempts } = this.#options
+    const { origin, pick, attempts = defaultAttempts } = this.#options
     const failed: UpstreamTarget[] = []
     let last = new Failure('no-endpoint', 'no endpoint to connect to')
     while (failed.length < attempts) {
@@ -80,12 +87,14 @@ export class TcpConnection {
       if (target === undefined) break
       const permit = permitFor(target)
       try {
-        const stream = await dial(origin, target, this.#abort.signal)
+        const stream = await this.#dial(target)
+        this.#options.onDialled?.(undefined)
         if (!this.#abort.signal.aborted) return { stream, target, permit }
         stream.destroy()
       } catch (error: unknown) {
         permit?.release()
         last = asFailure(error)
+        if (!this.#abort.signal.aborted) this.#options.onDialled?.(last)
         // Policy says the same everywhere.
         if (last.kind === 'denied') throw last
       }
@@ -96,6 +105,25 @@ export class TcpConnection {
       failed.push(target)
     }
     throw last
+  }
+
+  async #dial(target: UpstreamTarget): Promise<Duplex> {
+    const { origin, dial } = this.#options
+    const { signal } = this.#abort
+    const { connectTimeoutMs = 0 } = target
+    if (connectTimeoutMs === 0) return await dial(origin, target, signal)
+    const abort = new AbortController()
+    const give = () => abort.abort(signal.reason)
+    signal.addEventListener('abort', give, { once: true })
+    const late = timer(connectTimeoutMs, () =>
+      abort.abort(new Failure('connect', `no connection within ${connectTimeoutMs} ms`)),
+    )
+    try {
+      return await dial(origin, target, abort.signal)
+    } finally {
+      clearTimeout(late)
+      signal.removeEventListener('abort', give)
+    }
   }
 }
 

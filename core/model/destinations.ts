@@ -61,6 +61,17 @@ export interface OutlierDetection {
   readonly baseEjectionMs: number
   readonly maxEjectionPercent: number
   readonly minHealthPercent: number
+  /** Endpoints that succeed clearly less often than the others; absent: not asked for. */
+  readonly successRate?: SuccessRate
+}
+
+export interface SuccessRate {
+  /** Endpoints with enough requests, or nobody is compared. */
+  readonly minimumHosts: number
+  /** Requests of an interval from which an endpoint is compared. */
+  readonly requestVolume: number
+  /** Standard deviations below the mean. */
+  readonly deviations: number
 }
 
 export interface RetryBudget {

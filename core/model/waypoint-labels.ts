@@ -12,13 +12,9 @@ export const gatewayName = 'gateway.networking.k8s.io/gateway-name'
 export const whenUnreachable = 'culvert.dev/waypoint-when-unreachable'
 export const waypointBypass = 'culvert.dev/waypoint-bypass'
 
-/** Annotation of a DestinationRule: what no algorithm of Istio's says. */
-export const loadBalancer = 'culvert.dev/load-balancer'
-
 const traffic = ['service', 'workload', 'all', 'none'] as const
 const unreachable = ['refuse', 'bypass'] as const
 const bypass = ['refused', 'allowed'] as const
-const balancers = ['peak-ewma'] as const
 
 export type WaypointTraffic = (typeof traffic)[number]
 
@@ -56,11 +52,6 @@ export function waypointSafety(annotations: Labels) {
   } as const
 }
 
-/** Whether a DestinationRule asks for the endpoint with the least latency and load, in the place of LEAST_REQUEST. */
-export function asksForPeakEwma(annotations: Labels): boolean {
-  return wordOf(annotations, loadBalancer, balancers) !== undefined
-}
-
 /** What to tell of labels about waypoints that do nothing. */
 export function waypointLabelsWithoutEffect(labels: Labels): readonly string[] {
   const texts = Object.values(useWaypoint)
@@ -80,7 +71,6 @@ export function waypointAnnotationsWithoutEffect(annotations: Labels): readonly 
   return [
     ...wrongWords(annotations, [whenUnreachable], unreachable),
     ...wrongWords(annotations, [waypointBypass], bypass),
-    ...wrongWords(annotations, [loadBalancer], balancers),
   ]
 }
 

@@ -119,3 +119,79 @@ async function helloFor(servername: string): Promise<Buffer> {
   client.destroy()
   return hello
 }
+
+const rule = (trafficPolicy: object): MeshObject =>
+  object('DestinationRule', 'orders', { host: 'orders', trafficPolicy }, 'networking.istio.io/v1')
+
+t.test('a hash by source address holds for connections as well', async (t) => {
+  const world = await WaypointWorld.create(t)
+  await world.apply(rule({ loadBalancer: { consistentHash: { useSourceIp: true } } }))
+  await (await world.waypoint(await world.token())).ready
+  const authority = `${await world.vip()}:80`
+  const used = new Set<string>()
+  for (let host = 1; host <= 8; host += 1) {
+    const caller = await world.caller('frontend', `10.0.9.${host}`)
+    const before = world.raw.length
+    for (let n = 0; n < 4; n += 1) {
+      const stream = await caller.connect(authority)
+      stream.write(Buffer.from([1]))
+      await once(stream, 'data')
+      stream.destroy()
+    }
+    const mine = new Set(world.raw.slice(before).map(({ endpoint }) => endpoint))
+    t.equal(mine.size, 1, `10.0.9.${host} keeps to one`)
+    for (const endpoint of mine) used.add(endpoint)
+  }
+  t.equal(used.size, 2, 'and all are used')
+})
+
+t.test(
+  'an endpoint that takes no connections is ejected, and connections are counted while they are open',
+  async (t) => {
+    const world = await WaypointWorld.create(t)
+    await world.apply(
+      rule({
+        loadBalancer: { simple: 'ROUND_ROBIN' },
+        outlierDetection: { consecutive5xxErrors: 2, baseEjectionTime: '600s', maxEjectionPercent: 50 },
+      }),
+    )
+    const labels = { app: 'orders', version: 'v1' }
+    await world.host.report(
+      report('h1', 'frontend', clientAddress, { captured: true }),
+      report('h1', 'orders-v1', '10.0.0.1', { serviceAccount: 'orders', captured: true, labels }),
+      // nobody serves there
+      report('h1', 'orders-v7', '10.0.0.7', { serviceAccount: 'orders', captured: true, labels }),
+    )
+    const waypoint = await world.waypoint(await world.token())
+    await waypoint.ready
+    const scraped = async (): Promise<string> => {
+      const { address, port } = waypoint.addresses.metrics
+      return await (await fetch(`http://${address}:${port}/metrics`)).text()
+    }
+    const caller = await world.caller()
+    const authority = `${await world.vip()}:80`
+    for (let n = 0; n < 8; n += 1) {
+      const stream = await caller.connect(authority)
+      stream.write(Buffer.from([1, 2, 3]))
+      const [echoed] = (await once(stream, 'data')) as [Buffer]
+      t.same([...echoed], [1, 2, 3], 'another endpoint serves')
+      stream.end()
+      await once(stream.resume(), 'close')
+    }
+    const ejected = (text: string): boolean => /culvert_endpoints\{.*state="ejected"\} 1/.test(text)
+    t.ok(ejected(await scraped()))
+    const open = await caller.connect(authority)
+    open.write(Buffer.alloc(100))
+    await once(open, 'data')
+    const counted = async (name: string): Promise<number> => {
+      const line = (await scraped()).split('\n').find((each) => each.startsWith(`istio_tcp_${name}{`))
+      return Number(line?.split(' ').at(-1))
+    }
+    t.equal(await counted('connections_opened_total'), 9)
+    t.equal(await counted('connections_closed_total'), 8)
+    t.equal(await counted('received_bytes_total'), 124)
+    t.equal(await counted('sent_bytes_total'), 124)
+    open.destroy()
+    await until('its end', async () => (await counted('connections_closed_total')) === 9)
+  },
+)

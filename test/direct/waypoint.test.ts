@@ -180,6 +180,46 @@ t.test('two replicas count a mesh-wide limit together', async (t) => {
   t.ok(passed >= 20 && passed <= 24, `${passed} of 80 passed`)
 })
 
+t.test('a mesh-wide limit does not begin anew when a replica goes and others keep its limits', async (t) => {
+  const world = await WaypointWorld.create(t)
+  await world.apply({
+    apiVersion: 'culvert.dev/v1alpha1',
+    kind: 'RateLimitPolicy',
+    metadata: { name: 'orders', namespace: 'shop' },
+    spec: {
+      targetRefs: [{ kind: 'Service', name: 'orders' }],
+      rules: [{ name: 'each', scope: 'Mesh', keys: [{ type: 'Path' }], limit: { requests: 10, per: '1h' } }],
+    },
+  })
+  const folder = await directory(t)
+  const first = await world.waypoint(await world.token())
+  const other = await world.waypoint(await world.token('wp-2.shop'), {
+    instance: 'wp-2',
+    address: '10.0.5.2',
+    stateDir: folder,
+  })
+  await Promise.all([first.ready, other.ready])
+  const serving = (): number =>
+    world.host.snapshot.endpointsOf('shop/wp.shop.svc.cluster.local').filter(({ health }) => health === 'healthy')
+      .length
+  await until('both replicas', () => serving() === 2)
+  const caller = await world.caller()
+  const to = `${await world.vip()}:80`
+  // some are kept by this replica, some by that
+  const paths = ['/a', '/b', '/c', '/d', '/e', '/f']
+  const passed = new Map(paths.map((path) => [path, 0]))
+  const ask = async (replica: string): Promise<void> => {
+    for (const path of paths) {
+      if (statusOf(await caller.get(to, path, replica)) === 'HTTP/1.1 200 OK') passed.set(path, passed.get(path)! + 1)
+    }
+  }
+  for (let round = 0; round < 20; round++) for (const replica of ['10.0.5.1', '10.0.5.2']) await ask(replica)
+  await first.close()
+  await until('one replica', () => serving() === 1)
+  for (let round = 0; round < 20; round++) await ask('10.0.5.2')
+  for (const [path, count] of passed) t.ok(count >= 10 && count <= 13, `${path}: ${count} of 60 passed`)
+})
+
 t.test('it is no open proxy: what it does not serve is refused, malformed targets are told apart', async (t) => {
   const world = await WaypointWorld.create(t)
   await (await world.waypoint(await world.token())).ready

@@ -132,24 +132,27 @@ t.test('streams behind a waypoint', async (t) => {
     t.notOk(JSON.stringify(poison).includes('poison'), 'what stands behind an answer is nobody’s')
   })
 
-  await t.test('a caller that resets, or leaves in the middle of its message, takes its request back', async (t) => {
+  await t.test('a caller that resets or closes its connection takes its request back', async (t) => {
     const cancelled = async (uuid: string): Promise<number> => {
       const counts = await Promise.all(instances.map((each) => lab.counted(each, uuid)))
       return counts.reduce((sum, count) => sum + count.cancelled, 0)
     }
-    const reset = async (head: string): Promise<void> => {
+    const gone = async (head: string, by: 'reset' | 'close'): Promise<void> => {
       const uuid = series()
       const socket = open()
       socket.on('error', () => {})
       socket.write(head.replace('SERIES', uuid))
       const end = performance.now() + 4_000
       while ((await lab.total(uuid)) === 0 && performance.now() < end);
-      socket.resetAndDestroy()
+      if (by === 'reset') socket.resetAndDestroy()
+      else socket.destroy()
       while ((await cancelled(uuid)) === 0 && performance.now() < end);
-      t.equal(await cancelled(uuid), 1, head.split(' HTTP')[0]!)
+      t.equal(await cancelled(uuid), 1, `${head.split(' HTTP')[0]!}: ${by}`)
     }
-    await reset('GET /?delay=5s&uuid=SERIES HTTP/1.1\r\nhost: orders\r\n\r\n')
-    await reset('POST /upload?uuid=SERIES HTTP/1.1\r\nhost: orders\r\ncontent-length: 100\r\n\r\nhalf')
-    await reset('GET /events?uuid=SERIES HTTP/1.1\r\nhost: orders\r\n\r\n')
+    for (const by of ['reset', 'close'] as const) {
+      await gone('GET /?delay=5s&uuid=SERIES HTTP/1.1\r\nhost: orders\r\n\r\n', by)
+      await gone('POST /upload?uuid=SERIES HTTP/1.1\r\nhost: orders\r\ncontent-length: 100\r\n\r\nhalf', by)
+      await gone('GET /events?uuid=SERIES HTTP/1.1\r\nhost: orders\r\n\r\n', by)
+    }
   })
 })

@@ -12,8 +12,10 @@ export interface Locality {
 
 /** What the control plane says of an endpoint. */
 export interface EndpointFacts {
-  /** Stays the same as long as it is the same endpoint, such as workload uid and port; consistent hashing depends on it. */
+  /** Stays the same as long as it is the same endpoint, such as workload uid and port. */
   readonly key: string
+  /** Where consistent hashing puts it; the key where absent. One that takes the place of another, such as a restarted one, has its keys. */
+  readonly place?: string | undefined
   readonly target: SocketAddress
   /** Share relative to the others; 0 gets nothing unless all have 0. */
   readonly weight: number
@@ -39,6 +41,10 @@ export class Endpoint {
 
   get facts(): EndpointFacts {
     return this.#facts
+  }
+
+  get place(): string {
+    return this.#facts.place ?? this.key
   }
 
   /** Requests under way. */

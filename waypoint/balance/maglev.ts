@@ -5,7 +5,7 @@ import type { Algorithm, PickContext } from './algorithm.ts'
 import { Drawing, type DrawingDeps } from './drawing.ts'
 import type { Endpoint } from './endpoint-table.ts'
 import { hash32, mix } from './hash.ts'
-import { weighty } from './weighted.ts'
+import { byPlace, weighty } from './weighted.ts'
 
 export interface MaglevOptions {
   /** Slots, made the next prime; 65537 where absent, 5,000,011 at most as in Envoy. */
@@ -22,13 +22,13 @@ export class Maglev implements Algorithm {
   readonly #slots: number
   #table: Uint32Array | undefined
   #available: ReadonlySet<Endpoint> = new Set()
-  /** Those of the table that may serve, by key. */
+  /** Those of the table that may serve, by place. */
   #serving: readonly Endpoint[] = []
   readonly #fallback: Drawing
 
   /** @param members all of the lane, whether they may serve or not: so that the table stays when one is ejected */
   constructor(members: readonly Endpoint[], deps: DrawingDeps, { tableSize = defaultTableSize }: MaglevOptions = {}) {
-    this.#owners = byKey(weighty(members))
+    this.#owners = byPlace(weighty(members))
     this.#slots = nextPrime(Math.min(mostSlots, Math.max(2, this.#owners.length, tableSize)))
     this.#fallback = new Drawing(deps)
   }
@@ -39,7 +39,7 @@ export class Maglev implements Algorithm {
 
   refresh(available: readonly Endpoint[]): void {
     this.#available = new Set(available)
-    this.#serving = byKey(weighty(available))
+    this.#serving = byPlace(weighty(available))
     this.#fallback.refresh(available)
   }
 
@@ -64,8 +64,8 @@ export class Maglev implements Algorithm {
     const table = new Uint32Array(slots).fill(free)
     const weights = this.#owners.map(({ facts }) => (facts.weight > 0 ? facts.weight : 1))
     const heaviest = Math.max(...weights)
-    const at = this.#owners.map(({ key }) => hash32(key) % slots)
-    const skip = this.#owners.map(({ key }) => (hash32(key, 0xdecafbad) % (slots - 1)) + 1)
+    const at = this.#owners.map(({ place }) => hash32(place) % slots)
+    const skip = this.#owners.map(({ place }) => (hash32(place, 0xdecafbad) % (slots - 1)) + 1)
     const due = weights.map(() => 0)
     for (let filled = 0, turn = 1; filled < slots; turn += 1) {
       for (let owner = 0; owner < weights.length && filled < slots; owner += 1) {
@@ -81,10 +81,6 @@ export class Maglev implements Algorithm {
     }
     return table
   }
-}
-
-function byKey(endpoints: readonly Endpoint[]): readonly Endpoint[] {
-  return [...endpoints].sort((a, b) => (a.key < b.key ? -1 : 1))
 }
 
 /** The first prime from `from` on. */

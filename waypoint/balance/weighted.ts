@@ -24,6 +24,11 @@ export function weighty(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   return heavy.length > 0 ? heavy : endpoints
 }
 
+/** In an order that is the same in every replica. */
+export function byPlace(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  return [...endpoints].sort((a, b) => (a.place < b.place ? -1 : a.place > b.place ? 1 : a.key < b.key ? -1 : 1))
+}
+
 /** The endpoints that were not tried; all, where every one was. */
 export function untried(endpoints: readonly Endpoint[], tried: ReadonlySet<Endpoint> | undefined): readonly Endpoint[] {
   if (tried === undefined || tried.size === 0) return endpoints

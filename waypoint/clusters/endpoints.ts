@@ -46,6 +46,7 @@ function factsOf(
   const target = { address, port }
   return {
     key: `${workload.uid} ${port}`,
+    place: `${workload.namespace}/${workload.name} ${port}`,
     target,
     weight: workload.weight,
     healthy,

@@ -143,7 +143,9 @@ export class ServerConnection implements ServerHost, WireOwner, Flushed {
   onEnd(): void {
     if (this.#state !== 'open') return
     this.#reader.finish()
-    if (this.#current === undefined && this.#between === undefined) this.#finish()
+    const current = this.#current
+    if (current === undefined && this.#between === undefined) this.#finish()
+    else if (current?.deserted(this.#reader.idle) === true) this.abort()
   }
 
   onDrained(): void {

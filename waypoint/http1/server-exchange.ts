@@ -119,6 +119,17 @@ export class ServerExchange implements BodyReader, ChannelOwner {
     return !this.requestEnded && this.#channel?.flowing === true
   }
 
+  /**
+   * Whether a client that sends no more is taken for gone, as by Envoy and nginx: a closed socket looks no other until one writes to it,
+   * and what nobody waits for must not go on. Who says that this was its last request (`Connection: close`, HTTP/1.0), or has sent more
+   * requests, may end its direction and still gets the answers; so does the client of a tunnel.
+   * @param idle nothing came behind the request
+   */
+  deserted(idle: boolean): boolean {
+    if (this.#head.upgrade !== undefined) return !this.upgraded
+    return this.requestEnded && idle && this.#head.keepAlive
+  }
+
   onPause(): void {
     this.#connection.pauseRequest()
   }

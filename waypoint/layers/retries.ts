@@ -39,6 +39,7 @@ export function retries(rules: RetryRules | undefined, cluster: Cluster): Layer 
       remember(request, rules)
       request.endTry()
       if (verdict.delayMs > 0) await wait(request, verdict.delayMs)
+      request.exchange.head.headers.set('x-envoy-attempt-count', String(request.attempts + 1))
       request.renewAttempt()
     }
   }

@@ -40,7 +40,8 @@ export class LeaseKeeper {
 
   /**
    * In every window of `w` seconds all replicas together spend at most `capacity + perSecond × (w + validMs / 1000)`, one lease more
-   * than the limit, and what each replica spends on credit before its first answer.
+   * than the limit, and what each replica spends on credit before its first answer. Where another keeper had the limit before, the
+   * replicas that asked it tell how much was left: a replica that goes, or comes, does not begin its limits anew.
    * @param nowMs monotonic milliseconds
    */
   lease(request: LeaseRequest, nowMs: number): LeaseGrant {
@@ -50,14 +51,18 @@ export class LeaseKeeper {
     const known = kept.holders.get(request.replica)
     if (known !== undefined && known.grant.sequence >= request.sequence) return known.grant
     this.#refill(kept, size, nowMs)
+    if (known === undefined && request.known !== undefined) {
+      const { level, ageMs } = request.known
+      kept.level = Math.min(kept.level, level + (ageMs * size.perSecond) / 1_000)
+    }
     kept.level -= request.spent
     const { validMs } = this.#options
-    const none: LeaseGrant = { sequence: request.sequence, tokens: 0, validMs }
+    const none: LeaseGrant = { sequence: request.sequence, tokens: 0, validMs, level: Math.max(0, kept.level) }
     if (request.leaving !== undefined) {
       kept.holders.delete(request.replica)
       const tokens = Math.max(0, Math.min(request.leaving.keeps, loose(kept)))
       kept.level -= tokens
-      return { ...none, tokens }
+      return { ...none, tokens, level: Math.max(0, kept.level) }
     }
     const { demandPerSecond, replica } = request
     const holder: Holder = { held: request.held, demandPerSecond, untilMs: nowMs + validMs, grant: none }

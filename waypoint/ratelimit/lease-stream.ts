@@ -2,7 +2,7 @@
 // proved by the tunnel: only the waypoint's own identity gets here. Called by peer-leases.ts and by the waypoint's tunnel end.
 import type { Duplex } from 'node:stream'
 import type { LeaseKeeper } from './lease-keeper.ts'
-import type { LeaseGrant, LeaseRequest } from './leases.ts'
+import type { KnownLevel, LeaseGrant, LeaseRequest } from './leases.ts'
 
 /** A line is a few hundred bytes; the longest key is 256 characters. */
 const maxLineBytes = 8 * 1024
@@ -127,9 +127,9 @@ function idOf(limit: string, sequence: number): string {
 
 function parseGrant(line: string): (LeaseGrant & { readonly limit: string }) | undefined {
   const value = parseObject(line)
-  const { limit, sequence, tokens, validMs } = value
+  const { limit, sequence, tokens, validMs, level } = value
   if (typeof limit !== 'string' || !isCount(sequence) || !isCount(tokens) || !isCount(validMs)) return undefined
-  return { limit, sequence, tokens, validMs }
+  return isCount(level) ? { limit, sequence, tokens, validMs, level } : undefined
 }
 
 /** Undefined for anything else: numbers that are none would spoil the keeper's account. */
@@ -142,12 +142,20 @@ function parseRequest(line: string): LeaseRequest | undefined {
     return undefined
   if (!isCount(sequence) || !isCount(held) || !isCount(spent) || !isCount(demandPerSecond)) return undefined
   if (!isCount(capacity) || !isCount(perSecond) || capacity < 1 || perSecond === 0) return undefined
-  const base = { replica, limit, sequence, held, spent, demandPerSecond, size: { capacity, perSecond } }
+  const known = parseKnown(value['known'])
+  const base = { replica, limit, sequence, held, spent, demandPerSecond, size: { capacity, perSecond }, known }
   const leaving = value['leaving']
   if (leaving === undefined) return base
   if (typeof leaving !== 'object' || leaving === null) return undefined
   const { keeps } = leaving as Readonly<Record<string, unknown>>
   return isCount(keeps) ? { ...base, leaving: { keeps } } : undefined
+}
+
+/** Undefined where it is not told. */
+function parseKnown(value: unknown): KnownLevel | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { level, ageMs } = value as Readonly<Record<string, unknown>>
+  return isCount(level) && isCount(ageMs) ? { level, ageMs } : undefined
 }
 
 function isCount(value: unknown): value is number {

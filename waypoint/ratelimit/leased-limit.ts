@@ -1,7 +1,7 @@
 // A replica's part of one mesh-wide limit: admits from the tokens that it holds and says when to ask the keeper for more. Without
 // timers and messages: the rate-limit layer carries `wants` to LimitLeases and the answer back.
 
-import type { LeaseGrant, LeaseRequest } from './leases.ts'
+import type { KnownLevel, LeaseGrant, LeaseRequest } from './leases.ts'
 import type { BucketSize } from './token-bucket.ts'
 
 export interface LeasedOptions {
@@ -49,12 +49,18 @@ export class LeasedLimit {
   #asked: Asked | undefined
   #askedAtMs = Number.NEGATIVE_INFINITY
   #unansweredSinceMs: number | undefined
+  #known: { readonly level: number; readonly atMs: number } | undefined
   #wished = 0
   #demandPerSecond = 0
 
   constructor(options: LeasedOptions) {
     this.#options = options
     this.#credit = options.creditTokens
+  }
+
+  /** What the keeper said last. */
+  known(nowMs: number): KnownLevel | undefined {
+    return this.#known && { level: this.#known.level, ageMs: Math.max(0, nowMs - this.#known.atMs) }
   }
 
   /** Whole tokens at hand. */
@@ -127,6 +133,7 @@ export class LeasedLimit {
       held: nowMs < this.#validUntilMs ? this.#held : 0,
       spent: this.#spent,
       demandPerSecond: this.#demandPerSecond,
+      known: this.known(nowMs),
       ...(leaving !== undefined && { leaving }),
     }
     this.#asked = { request, atMs: nowMs, spentSince: 0 }
@@ -141,6 +148,7 @@ export class LeasedLimit {
     if (asked === undefined || asked.request.sequence !== grant.sequence) return
     this.#asked = undefined
     this.#unansweredSinceMs = undefined
+    this.#known = { level: grant.level, atMs: asked.atMs }
     this.#spent = asked.spentSince
     if (asked.request.leaving !== undefined) {
       this.#prepaid += grant.tokens

@@ -18,8 +18,17 @@ export interface LeaseRequest {
   readonly spent: number
   /** What its clients ask for, tokens per second. */
   readonly demandPerSecond: number
+  /** What a keeper said last of the whole limit: where another one keeps it now, that one goes on from there. */
+  readonly known?: KnownLevel | undefined
   /** It rests or goes: gives back what it holds, but would keep so many tokens for the next request that comes; paid at once. */
   readonly leaving?: { readonly keeps: number } | undefined
+}
+
+export interface KnownLevel {
+  /** Tokens that were not known to be spent. */
+  readonly level: number
+  /** So long ago. */
+  readonly ageMs: number
 }
 
 export interface LeaseGrant {
@@ -28,6 +37,8 @@ export interface LeaseGrant {
   readonly tokens: number
   /** All that it holds is void so long after it sent the request, unless there is another answer. */
   readonly validMs: number
+  /** Tokens of the whole limit that are not known to be spent, those that are held too. */
+  readonly level: number
 }
 
 export interface LimitLeases {

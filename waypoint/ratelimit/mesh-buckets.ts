@@ -59,7 +59,7 @@ export class MeshBuckets implements Buckets {
     const allowed = held.limit.take(cost, nowMs)
     this.#ask(held)
     if (!allowed && held.limit.unansweredMs(nowMs) >= this.#options.aloneAfterMs) {
-      return this.#alone.take(key, this.#share(size), cost, nowMs)
+      return this.#alone.take(key, this.#share(held, nowMs), cost, nowMs)
     }
     const remaining = held.limit.remaining(nowMs)
     const missing = Math.max(0, size.capacity - remaining)
@@ -93,9 +93,13 @@ export class MeshBuckets implements Buckets {
     this.#closed.abort()
   }
 
-  #share({ capacity, perSecond }: BucketSize): BucketSize {
+  /** Of what the keeper had left when it fell silent: a limit does not begin anew where its keeper dies. The same until it speaks again. */
+  #share({ limit, size: { capacity, perSecond } }: Held, nowMs: number): BucketSize {
     const replicas = Math.max(1, this.#deps.replicas())
-    return { capacity: Math.max(1, capacity / replicas), perSecond: perSecond / replicas }
+    const known = limit.known(nowMs)
+    const came = known === undefined ? 0 : (Math.max(0, known.ageMs - limit.unansweredMs(nowMs)) * perSecond) / 1_000
+    const left = known === undefined ? capacity : Math.min(capacity, known.level + came)
+    return { capacity: Math.max(1, left / replicas), perSecond: perSecond / replicas }
   }
 
   #of(key: string, size: BucketSize): Held {

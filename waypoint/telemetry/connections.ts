@@ -1,11 +1,13 @@
-// Metrics and the access log of connections that are not HTTP: counted when they end. Called by telemetry.ts.
+// Metrics and the access log of connections that are not HTTP: counted when they open and when they end, their bytes at each scrape.
+// Called by telemetry.ts.
 import type { Logger } from '../../core/base/log.ts'
 import type { Family, MetricSet } from '../../core/base/metrics.ts'
+import type { PumpCounters } from '../../core/hbone/pump.ts'
 import type { Service } from '../../core/model/types.ts'
 import type { Origin } from '../exchange.ts'
 import { meanings } from '../http/failure.ts'
 import type { TcpEnd } from '../tcp.ts'
-import { connectionLabels, connectionLabelValues, pairFields } from './labels.ts'
+import { type ConnectionFacts, connectionLabels, connectionLabelValues, pairFields } from './labels.ts'
 
 const helps = {
   opened: 'The total number of TCP connections opened',
@@ -13,13 +15,25 @@ const helps = {
   failed: 'The total number of TCP connections that failed',
 } as const
 type Measure = keyof typeof helps | 'sent' | 'received'
+/** One that is open. */
+interface Live {
+  readonly labels: readonly string[]
+  /** Live; `received` of the client, `sent` to it. */
+  readonly counters: PumpCounters
+  received: number
+  sent: number
+}
+
 /** Beyond so many combinations of labels all are forgotten, as a restart would. */
 const mostSeries = 5_000
+
+type OpenedFacts = Omit<ConnectionFacts, 'origin' | 'flags'>
 
 export class ConnectionTelemetry {
   readonly #log: Logger
   readonly #counts: Readonly<Record<Measure, Family>>
   readonly #series = new Set<string>()
+  readonly #live = new Map<Origin, Live>()
 
   constructor(metrics: MetricSet, log: Logger) {
     const counter = (name: string, help: string): Family => metrics.counter(name, help, connectionLabels)
@@ -39,19 +53,39 @@ export class ConnectionTelemetry {
     }
   }
 
+  opened(origin: Origin, facts: OpenedFacts, counters: PumpCounters, clusterName: string): void {
+    const labels = connectionLabelValues({ origin, ...facts, flags: '-' }, clusterName)
+    this.#bound(labels)
+    this.#counts.opened.labels(labels).add(1)
+    this.#live.set(origin, { labels, counters, received: 0, sent: 0 })
+  }
+
+  /** Counts what has moved by now: to be called before the metrics are read. */
+  flush(): void {
+    for (const live of this.#live.values()) this.#count(live)
+  }
+
+  #count(live: Live): void {
+    const { labels, counters } = live
+    this.#counts.received.labels(labels).add(counters.aToB - live.received)
+    this.#counts.sent.labels(labels).add(counters.bToA - live.sent)
+    live.received = counters.aToB
+    live.sent = counters.bToA
+  }
+
   ended(origin: Origin, service: Service | undefined, end: TcpEnd, durationMs: number, clusterName: string): void {
     const { target, result, failure } = end
     const flags = failure === undefined ? '-' : meanings[failure.kind].flag
     const facts = { origin, service, workload: target?.workload, address: target?.address, flags }
-    const labels = connectionLabelValues(facts, clusterName)
-    this.#bound(labels)
-    const add = (what: Measure, n: number): void => this.#counts[what].labels(labels).add(n)
-    if (result === undefined) add('failed', 1)
-    else {
-      add('opened', 1)
-      add('closed', 1)
-      add('received', result.aToB)
-      add('sent', result.bToA)
+    const live = this.#live.get(origin)
+    if (live === undefined) {
+      const labels = connectionLabelValues(facts, clusterName)
+      this.#bound(labels)
+      this.#counts.failed.labels(labels).add(1)
+    } else {
+      this.#live.delete(origin)
+      this.#count(live)
+      this.#counts.closed.labels(live.labels).add(1)
     }
     const error = failure ?? result?.error
     const level = error === undefined ? 'info' : 'warn'

@@ -49,8 +49,10 @@ export const requestLabels: readonly string[] = [
 
 type PairFacts = Pick<RequestFacts, 'origin' | 'service' | 'workload' | 'address'>
 
+export type ConnectionFacts = PairFacts & { readonly flags: string }
+
 /** In the order of `connectionLabels`. */
-export function connectionLabelValues(facts: PairFacts & { readonly flags: string }, clusterName: string) {
+export function connectionLabelValues(facts: ConnectionFacts, clusterName: string): readonly string[] {
   return [...pairValues(facts, clusterName), 'tcp', facts.flags, 'mutual_tls']
 }
 

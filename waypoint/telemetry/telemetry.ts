@@ -2,11 +2,13 @@
 // (report.ts). What requests of one caller to one endpoint have in common is made once.
 import type { Logger } from '../../core/base/log.ts'
 import type { Family, MetricSet } from '../../core/base/metrics.ts'
+import type { PumpCounters } from '../../core/hbone/pump.ts'
 import type { Service } from '../../core/model/types.ts'
 import type { Origin } from '../exchange.ts'
 import { meanings } from '../http/failure.ts'
 import type { ExchangeReport, MirrorReport, Telemetry } from '../report.ts'
 import type { TcpEnd } from '../tcp.ts'
+import type { UpstreamTarget } from '../upstream/upstream.ts'
 import { ConnectionTelemetry } from './connections.ts'
 import { pairFields, type RequestFacts, requestLabelValues } from './labels.ts'
 import { type Series, SeriesTable } from './series.ts'
@@ -86,11 +88,26 @@ export class RequestTelemetry implements Telemetry {
     for (const limit of reason.split(' ')) this.#limited.labels([limit, 'refused']).add(1)
   }
 
-  /** One that was not HTTP. */
+  /** One that is not HTTP. `counters`: live, of what it moves. */
+  connectionOpened(origin: Origin, target: UpstreamTarget, counters: PumpCounters): void {
+    const { workload, address } = target
+    const facts = { service: this.#serviceOf(origin, target), workload, address }
+    this.#connections.opened(origin, facts, counters, this.#options.clusterName())
+  }
+
   connectionEnded(origin: Origin, end: TcpEnd, durationMs: number): void {
-    const hostname = end.target?.service
-    const service = hostname === undefined ? undefined : this.#options.serviceByHostname(hostname)
-    this.#connections.ended(origin, service ?? origin.service, end, durationMs, this.#options.clusterName())
+    const service = this.#serviceOf(origin, end.target)
+    this.#connections.ended(origin, service, end, durationMs, this.#options.clusterName())
+  }
+
+  #serviceOf({ service }: Origin, target: UpstreamTarget | undefined): Service | undefined {
+    const hostname = target?.service
+    return (hostname === undefined ? undefined : this.#options.serviceByHostname(hostname)) ?? service
+  }
+
+  /** To be called before the metrics are read. */
+  flush(): void {
+    this.#connections.flush()
   }
 
   mirrorEnded({ cluster, end }: MirrorReport): void {

@@ -1,5 +1,6 @@
 // DestinationRules at waypoints: which of them counts for a Service, and what they say of it, emitted by the Service; each rule is told
 // where it holds. The rules are in compile/rules.ts.
+import type { DestinationExtras } from '../../../core/model/destination-annotations.ts'
 import type { Destination } from '../../../core/model/destinations.ts'
 import { serviceKind } from '../../../core/model/kinds/core.ts'
 import { destinationRuleKind } from '../../../core/model/kinds/istio.ts'
@@ -62,23 +63,31 @@ function countingFor(
 
 /** As istiod joins rules of one host: subsets of all, of those with one name the older; the traffic policy of the first that has one. */
 function join(service: RoutedService, rules: readonly Offer<HostRule>[]): Destination {
-  const speaking = rules.find(speaksOfTraffic)?.value
+  const treating = rules.find(({ value }) => treats(value))?.value
   const subsets = new Map<string, Destination['subsets'][number]>()
   for (const { value } of rules) {
     for (const { name, labels = {}, trafficPolicy } of value.spec.subsets ?? []) {
-      if (!subsets.has(name)) subsets.set(name, { name, labels, ...compileTraffic(trafficPolicy) })
+      if (!subsets.has(name))
+        subsets.set(name, { name, labels, ...compileTraffic(trafficPolicy, extrasOf(value, trafficPolicy)) })
     }
   }
   return {
     service: service.key,
     sources: rules.map(({ name }) => name),
-    ...compileTraffic(speaking?.spec.trafficPolicy, speaking?.peakEwma),
+    ...compileTraffic(treating?.spec.trafficPolicy, treating?.extras),
     subsets: [...subsets.values()],
   }
 }
 
-function speaksOfTraffic({ value }: Offer<HostRule>): boolean {
-  return value.spec.trafficPolicy !== undefined || value.peakEwma
+/** A subset has its service's balancing and outlier detection unless it writes its own; then only the success rate joins that. */
+function extrasOf({ extras }: HostRule, policy: HostRule['spec']['trafficPolicy']): DestinationExtras | undefined {
+  const own = policy?.outlierDetection !== undefined && extras?.successRate !== undefined
+  return own ? { successRate: extras.successRate } : undefined
+}
+
+/** Whether it says anything of the whole service. */
+function treats({ spec, extras }: HostRule): boolean {
+  return spec.trafficPolicy !== undefined || extras !== undefined
 }
 
 function limitsOf(
@@ -102,8 +111,8 @@ function limitsOf(
       message,
     )
   }
-  const policyOf = counting.find(speaksOfTraffic)
-  if (!speaksOfTraffic(rule) || policyOf === rule || policyOf === undefined) return undefined
+  const policyOf = counting.find(({ value }) => treats(value))
+  if (!treats(rule.value) || policyOf === rule || policyOf === undefined) return undefined
   return { ...accepted, message: `trafficPolicy: that of the older ${policyOf.name} counts for ${place}` }
 }
 

@@ -1,6 +1,7 @@
 // The traffic policy of a DestinationRule, compiled: for a whole service, for one of its ports or for a subset. Pure. Limits of 0 are
 // none, as in Envoy's configuration that istiod writes; defaults are istiod's.
 
+import type { DestinationExtras } from '../../../core/model/destination-annotations.ts'
 import type {
   ConnectionPool,
   DestinationPolicy,
@@ -10,6 +11,7 @@ import type {
   LocalityPreference,
   OutlierDetection,
   RetryBudget,
+  SuccessRate,
   Warmup,
 } from '../../../core/model/destinations.ts'
 import type { DestinationRuleSpec } from '../../../core/model/fields/destination-rule.ts'
@@ -26,16 +28,24 @@ export interface CompiledPolicy {
   readonly ports: Readonly<Record<string, DestinationPolicy>>
 }
 
-/** @param peakEwma in the place of LEAST_REQUEST, which is also what counts without a word */
-export function compileTraffic(written: TrafficPolicy | undefined, peakEwma = false): CompiledPolicy {
+/** @param extras of the rule's annotations; a hash that is written goes before another balancing */
+export function compileTraffic(written: TrafficPolicy | undefined, extras?: DestinationExtras): CompiledPolicy {
   const { portLevelSettings = [], retryBudget } = written ?? {}
   const budget = retryBudget === undefined ? {} : { retryBudget: budgetOf(retryBudget) }
-  const ports = portLevelSettings.map((entry) => [String(entry.port?.number), partsOf(entry)] as const)
-  const parts = partsOf(written ?? {})
-  const { loadBalancing } = parts
-  const least = loadBalancing === undefined || loadBalancing.kind === 'least-request'
-  const balancing = peakEwma && least ? ({ loadBalancing: { kind: 'peak-ewma' } } as const) : {}
-  return { policy: { ...parts, ...balancing, ...budget }, ports: Object.fromEntries(ports) }
+  const parts = (each: PortPolicy): DestinationPolicy => withRate(partsOf(each), extras?.successRate)
+  const ports = portLevelSettings.map((entry) => [String(entry.port?.number), parts(entry)] as const)
+  const rated = extras?.successRate !== undefined && written?.outlierDetection === undefined
+  const whole = parts(rated ? { ...written, outlierDetection: {} } : (written ?? {}))
+  const byLatency = extras?.balancing !== undefined && whole.loadBalancing?.kind !== 'hash'
+  const loadBalancing = byLatency ? { loadBalancing: { kind: 'peak-ewma' } as const } : {}
+  return { policy: { ...whole, ...loadBalancing, ...budget }, ports: Object.fromEntries(ports) }
+}
+
+function withRate(policy: DestinationPolicy, successRate: SuccessRate | undefined): DestinationPolicy {
+  const { outliers } = policy
+  return outliers === undefined || successRate === undefined
+    ? policy
+    : { ...policy, outliers: { ...outliers, successRate } }
 }
 
 function partsOf({ loadBalancer, connectionPool, outlierDetection, tls }: PortPolicy): DestinationPolicy {

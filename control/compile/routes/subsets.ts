@@ -1,9 +1,9 @@
 // DestinationRules as others look them up: by the host that they are for, and the subsets that routes name. What they say of traffic
 // is destinations.ts's.
+import { type DestinationExtras, destinationExtras } from '../../../core/model/destination-annotations.ts'
 import type { DestinationRuleSpec } from '../../../core/model/fields/destination-rule.ts'
 import { hostWithin } from '../../../core/model/fields/hosts.ts'
 import { destinationRuleKind } from '../../../core/model/kinds/istio.ts'
-import { asksForPeakEwma } from '../../../core/model/waypoint-labels.ts'
 import type { Rule, Scope } from '../rule.ts'
 import { type Offer, topic } from '../topics.ts'
 import { type RoutedService, RoutedServices } from './services.ts'
@@ -15,7 +15,8 @@ export interface HostRule {
   /** Absent: every namespace sees it. */
   readonly seenIn?: readonly string[]
   readonly spec: DestinationRuleSpec
-  readonly peakEwma: boolean
+  /** What its annotations ask for. */
+  readonly extras?: DestinationExtras
 }
 
 /** By full host name. */
@@ -31,8 +32,8 @@ export const destinationRuleOffer: Rule = {
     const { exportTo = [] } = spec
     const open = exportTo.length === 0 || exportTo.includes('*')
     const seenIn = open ? {} : { seenIn: exportTo.map((entry) => (entry === '.' ? namespace : entry)) }
-    const peakEwma = asksForPeakEwma(object.metadata.annotations ?? {})
-    const value: HostRule = { namespace, host, ...seenIn, spec, peakEwma }
+    const extras = destinationExtras(object.metadata.annotations ?? {})
+    const value: HostRule = { namespace, host, ...seenIn, spec, ...(extras === undefined ? {} : { extras }) }
     scope.offer(host.startsWith('*') ? withWildcard() : byHost(host), value)
   },
 }

@@ -1,4 +1,5 @@
 // The metadata of every kind. Names and labels are checked here; what only the API server may set is ignored on input.
+import { destinationAnnotationsWithoutEffect } from '../destination-annotations.ts'
 import { labelsWithoutEffect } from '../enrolment.ts'
 import { waypointAnnotationsWithoutEffect } from '../waypoint-labels.ts'
 import { asWhole, enforced, type ObjectCheck, type ObjectField } from './field.ts'
@@ -19,7 +20,8 @@ const annotationSize: ObjectCheck = (metadata, report) => {
 }
 
 function annotationsWithoutEffect(annotations: unknown): string | undefined {
-  const texts = waypointAnnotationsWithoutEffect(annotations as Readonly<Record<string, string>>)
+  const written = annotations as Readonly<Record<string, string>>
+  const texts = [...waypointAnnotationsWithoutEffect(written), ...destinationAnnotationsWithoutEffect(written)]
   return texts.length === 0 ? undefined : texts.join('; ')
 }
 

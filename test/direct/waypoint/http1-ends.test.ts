@@ -109,6 +109,25 @@ t.test('an upgrade that is refused leaves HTTP on both connections', async (t) =
   await client.read('ok')
 })
 
+t.test('a WebSocket may be silent for as long as it likes, in both directions', async (t) => {
+  const w = await world(t, { server: { timeouts: { idleMs: 30, bodyMs: 20, headMs: 20, lingerMs: 20 } } })
+  const client = w.client()
+  client.write(upgrade)
+  const backend = await w.backend.connection(0)
+  await backend.read('\r\n\r\n')
+  backend.write('HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
+  await client.read('\r\n\r\n')
+  // a request on a connection of its own is given up meanwhile
+  const slow = w.client()
+  slow.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc')
+  t.match(await slow.rest(), /^HTTP\/1\.1 408 /)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  client.write('ping')
+  await backend.read('ping')
+  backend.write('pong')
+  await client.read('pong')
+})
+
 t.test('a client that leaves takes its request along', async (t) => {
   const w = await world(t)
   const client = w.client()
@@ -127,6 +146,48 @@ t.test('a client that leaves takes its request along', async (t) => {
   other.socket.resetAndDestroy()
   await until(() => second.closed, 'and within an answer')
 })
+
+t.test('a client that ends its direction while it waits has left: its request goes no further', async (t) => {
+  const w = await world(t)
+  const waiting = w.client()
+  waiting.write(get('/slow'))
+  const first = await w.backend.connection(0)
+  await first.read('\r\n\r\n')
+  waiting.socket.end()
+  await until(() => first.closed, 'the backend hears of it')
+  t.equal(w.exchanges[0]?.abandoned, 'client')
+  const streaming = w.client()
+  streaming.write(get('/events'))
+  const second = await w.backend.connection(1)
+  await second.read('\r\n\r\n')
+  second.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n')
+  await streaming.read('abc')
+  streaming.socket.end()
+  await until(() => second.closed, 'and within an answer, though nothing more of it comes')
+  const upgrading = w.client()
+  upgrading.write(upgrade)
+  const third = await w.backend.connection(2)
+  await third.read('\r\n\r\n')
+  upgrading.socket.end()
+  await until(() => third.closed, 'and while it waits for another protocol')
+})
+
+for (const [name, request] of [
+  ['of HTTP/1.1 that says so', get('/', 'Connection: close\r\n')],
+  ['of HTTP/1.0', 'GET / HTTP/1.0\r\nHost: x\r\n\r\n'],
+] as const) {
+  t.test(`a client ${name} may end its direction after its last request`, async (t) => {
+    const w = await world(t)
+    const client = w.client()
+    client.write(request)
+    client.socket.end()
+    const backend = await w.backend.connection(0)
+    await backend.read('\r\n\r\n')
+    backend.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    t.match(await client.rest(), /\r\n\r\nok$/)
+    t.notOk(client.reset)
+  })
+}
 
 t.test('a client that leaves within its body: the backend gets no whole request', async (t) => {
   const w = await world(t)

@@ -35,7 +35,6 @@ t.test('what is not one of the words counts as absent, and is told', async (t) =
   t.match(waypointAnnotationsWithoutEffect({ 'culvert.dev/waypoint-bypass': 'true' }), [
     /"true" is not one of refused, allowed/,
   ])
-  t.match(waypointAnnotationsWithoutEffect({ 'culvert.dev/load-balancer': 'fast' }), [/"fast" is not one of peak-ewma/])
   t.match(waypointLabelsWithoutEffect({ 'istio.io/ingress-use-waypoint': 'true' }), [/no ingress gateways/])
   t.strictSame(waypointLabelsWithoutEffect({ 'istio.io/ingress-use-waypoint': 'false' }), [])
   const good = {

@@ -17,19 +17,6 @@ function world(...objects: readonly MeshObject[]) {
   return { destination, said: (name: string) => found.said(name), findings: (name: string) => found.findings(name) }
 }
 
-t.test('an annotation asks for peak EWMA in the place of least request, and of nothing else', async (t) => {
-  const annotations = { 'culvert.dev/load-balancer': 'peak-ewma' }
-  const kind = (...rules: readonly MeshObject[]) => world(...rules).destination()?.policy.loadBalancing?.kind
-  const rule = (spec: object, meta: object = { annotations }) => destinationRule('d', { host: 'echo', ...spec }, meta)
-  t.equal(kind(rule({})), 'peak-ewma')
-  t.equal(kind(rule({ trafficPolicy: { loadBalancer: { simple: 'LEAST_REQUEST' } } })), 'peak-ewma')
-  t.equal(kind(rule(random)), 'random')
-  t.equal(kind(rule({ trafficPolicy: { loadBalancer: { consistentHash: { useSourceIp: true } } } })), 'hash')
-  t.equal(kind(rule({}, { annotations: { 'culvert.dev/load-balancer': 'fast' } })), undefined)
-  const plain = destinationRule('old', { host: 'echo', subsets: [subset('v1')] }, older)
-  t.equal(kind(plain, rule({})), 'peak-ewma', 'a rule without a traffic policy says nothing of it')
-})
-
 t.test('load balancing: every algorithm and its defaults', async (t) => {
   const balancing = (loadBalancer: object) => compileTraffic({ loadBalancer }).policy
   for (const [written, kind] of [
@@ -171,3 +158,38 @@ t.test('a rule for chosen clients holds for none, and says so', async (t) => {
   t.equal(world(chosen).destination(), undefined)
   t.same(world(chosen).said('echo'), ['Accepted=False UnsupportedValue'])
 })
+
+const latency = { annotations: { 'culvert.dev/load-balancing': 'peak-ewma' } }
+const rated = {
+  annotations: { 'culvert.dev/outlier-success-rate': '1.5', 'culvert.dev/outlier-success-rate-hosts': '3' },
+}
+
+t.test(
+  'annotations: balancing by latency, which a written hash goes before; success rates with or without outlierDetection',
+  async (t) => {
+    const of = (spec: object, meta: object) =>
+      world(destinationRule('echo', { host: 'echo', ...spec }, meta)).destination()?.policy
+    t.same(of({}, latency), { loadBalancing: { kind: 'peak-ewma' } }, 'without a trafficPolicy')
+    t.same(of(random, latency), { loadBalancing: { kind: 'peak-ewma' } })
+    const hash = { trafficPolicy: { loadBalancer: { consistentHash: { useSourceIp: true } } } }
+    t.match(of(hash, latency), { loadBalancing: { kind: 'hash' } })
+    const successRate = { deviations: 1.5, minimumHosts: 3, requestVolume: 100 }
+    t.match(of({}, rated), { outliers: { consecutive5xx: 5, successRate } })
+    const written = { trafficPolicy: { outlierDetection: { consecutive5xxErrors: 0 } } }
+    t.match(of(written, rated), { outliers: { consecutive5xx: 0, successRate } })
+    t.notHas(of(written, {})?.outliers, 'successRate')
+    const ports = { trafficPolicy: { portLevelSettings: [{ port: { number: 80 }, outlierDetection: {} }] } }
+    const found = world(
+      destinationRule(
+        'echo',
+        { host: 'echo', ...ports, subsets: [{ ...subset('a'), ...written }, subset('b')] },
+        rated,
+      ),
+    ).destination()
+    t.match(found, {
+      ports: { 80: { outliers: { successRate } } },
+      subsets: [{ policy: { outliers: { successRate } } }, {}],
+    })
+    t.same(found?.subsets[1]?.policy, {}, 'which has its service’s')
+  },
+)

@@ -129,10 +129,48 @@ t.test('ring: at least so many points, the same number for each of one weight', 
     ring.pick({ hash: 1 })
     return ring.size
   }
-  t.equal(size(), 1_026)
-  t.equal(size(3), 3)
+  t.equal(size(), 3 * 512)
+  t.equal(size(3), 6)
   t.equal(size(0), 3)
-  t.equal(size(5), 6)
+  t.equal(size(5), 9)
+  t.end()
+})
+
+t.test('ring: of one that leaves the keys move, of one that comes keys move to it, and no others', (t) => {
+  for (const count of [2, 3, 4, 5, 20, 64]) {
+    const { table, deps } = world(many(count, { weight: 3 }))
+    const balancer = createBalancer({ algorithm: 'ring-hash' }, table, deps)
+    const owners = () => keys.map((hash) => balancer.pick({ hash })!.key)
+    const before = owners()
+    table.update(many(count, { weight: 3 }).filter(({ key }) => key !== 'e1'))
+    const needless = owners().filter((key, index) => before[index] !== key && before[index] !== 'e1')
+    t.same(needless, [], `one of ${count} left`)
+    table.update(many(count, { weight: 3 }))
+    t.same(owners(), before, 'and came back')
+  }
+  t.end()
+})
+
+for (const algorithm of hashing) {
+  t.test(`${algorithm}: one that takes the place of another has its keys`, (t) => {
+    const set = many(4).map(({ key, ...rest }) => facts(key, { ...rest, place: `shop/${key}` }))
+    const { table, deps } = world(set)
+    const balancer = createBalancer({ algorithm }, table, deps)
+    const places = () => keys.map((hash) => balancer.pick({ hash })!.place)
+    const before = places()
+    table.update(set.map((each) => (each.key === 'e2' ? { ...each, key: 'another life' } : each)))
+    t.same(places(), before)
+    t.ok(before.includes('shop/e2'))
+    t.end()
+  })
+}
+
+t.test('ring: a set too large for it, by number or by weight, is bounded', (t) => {
+  const { table, deps } = world([...many(300), facts('heavy', { weight: 1_000_000 })])
+  const ring = new RingHash(table.members, deps, {})
+  ring.refresh(table.members)
+  t.ok(ring.pick({ hash: 1 }))
+  t.ok(ring.size <= 2 * 1024 * 1024 + 301, `${ring.size} points`)
   t.end()
 })
 
