@@ -30,7 +30,7 @@ export function explanationText(explanation: Explanation | LiveExplanation, pain
     '',
     ...steps.flatMap((step, index) => stepLines(step, index + 1, paint)),
     ...section(paint, paths.length === 1 ? 'PATH' : `PATHS (${paths.length})`, blocksOf(paths), (alike) =>
-      blockLines(alike, paint),
+      blockLines(alike, isRouted(explanation), paint),
     ),
     ...section(paint, 'STANDBY', standby, ({ workload, because }) => [`  ${nameOf(workload)}: ${because}`]),
     ...('live' in explanation ? liveLines(explanation, paint) : []),
@@ -60,6 +60,12 @@ function some(texts: readonly string[]): string {
   return [...texts.slice(0, 3), ...(more > 0 ? [`and ${more} more`] : [])].join(', ')
 }
 
+/** A route says who gets a request: the shares of the service's own endpoints are not what happens then. */
+function isRouted({ steps, paths }: Explanation): boolean {
+  const passes = paths.some(({ waypoint }) => waypoint?.outcome === 'passed')
+  return passes && steps.some(({ what, outcome }) => what === 'route' && outcome !== 'none')
+}
+
 /** Ways that differ in their addresses only are one block with a table. */
 function blocksOf(paths: readonly ExplainedPath[]): readonly (readonly ExplainedPath[])[] {
   const alike = ({ verdict, because, code, service, authorization, waypoint }: ExplainedPath): string =>
@@ -67,7 +73,7 @@ function blocksOf(paths: readonly ExplainedPath[]): readonly (readonly Explained
   return [...Map.groupBy(paths, alike).values()]
 }
 
-function blockLines(paths: readonly ExplainedPath[], paint: Paint): readonly string[] {
+function blockLines(paths: readonly ExplainedPath[], routed: boolean, paint: Paint): readonly string[] {
   const [first] = paths
   if (first === undefined) return []
   const { verdict, because, code, service, authorization, waypoint } = first
@@ -78,11 +84,13 @@ function blockLines(paths: readonly ExplainedPath[], paint: Paint): readonly str
   const endpoints = !leads ? '' : `, ${isOne ? 'endpoint' : 'endpoints'} of ${service}`
   const through = waypoint?.outcome === 'passed' ? `${endpoints}, through waypoint ${waypoint.waypoint}` : endpoints
   const policies = (authorization?.policies ?? []).flatMap((policy) => policyLines(policy, paint))
-  if (!isOne) return [`  ${shown}${through}`, `      ${because}`, ...policies, ...pathTable(paths)]
-  const share = only.share === 1 ? '' : `, ${percent(only.share)} of the connections`
+  const note = routed ? ['      which of them gets a request, or who else, is for the route above to say'] : []
+  if (!isOne) return [`  ${shown}${through}`, `      ${because}`, ...note, ...policies, ...pathTable(paths, routed)]
+  const share = only.share === 1 || routed ? '' : `, ${percent(only.share)} of the connections`
   return [
     `  ${placeOf(only)}: ${shown}${share}${through}`,
     `      ${because}`,
+    ...note,
     ...(only.callerSeen === undefined ? [] : [`      the application sees the caller as ${only.callerSeen}`]),
     ...policies,
   ]
@@ -96,19 +104,19 @@ function nameOf({ namespace, name }: { readonly namespace: string; readonly name
   return `${namespace}/${name}`
 }
 
-function pathTable(paths: readonly ExplainedPath[]): readonly string[] {
+function pathTable(paths: readonly ExplainedPath[], routed: boolean): readonly string[] {
   const rows = paths
     .slice(0, maxShown)
     .map(({ dial, target, workload, share, callerSeen }) => [
       dial,
       target,
       workload === undefined ? '-' : nameOf(workload),
-      percent(share),
+      ...(routed ? [] : [percent(share)]),
       callerSeen ?? '-',
     ])
   const more = paths.length - maxShown
   return [
-    ...table(['DIALLED', 'ENDS AT', 'WORKLOAD', 'SHARE', 'CALLER SEEN'], rows)
+    ...table(['DIALLED', 'ENDS AT', 'WORKLOAD', ...(routed ? [] : ['SHARE']), 'CALLER SEEN'], rows)
       .trimEnd()
       .split('\n')
       .map((line) => `      ${line}`),
@@ -144,8 +152,14 @@ function reportLines(report: LiveReport, paint: Paint): readonly string[] {
   const who = `  ${host} (${asked.join(' and ')})`
   if (failed !== undefined) return [`${who}: ${paint('red', 'not confirmed')}: ${failed}`]
   const version = `version ${model?.version ?? '?'}${lag(behind)}`
-  if (differences.length === 0) return [`${who}: ${paint('green', 'agrees')}, ${version}`]
+  if (differences.length === 0) return [`${who}: ${agreement(asked, behind, paint)}, ${version}`]
   return [`${who}: ${paint('yellow', 'differs')}, ${version}`, ...differences.map((text) => `      ${text}`)]
+}
+
+/** A waypoint is not asked what it would do, only known by what it has taken. */
+function agreement(asked: LiveReport['asked'], behind: number | undefined, paint: Paint): string {
+  if (!asked.includes('waypoint')) return paint('green', 'agrees')
+  return behind === 0 ? paint('green', 'has taken it') : paint('yellow', 'has not taken it yet')
 }
 
 function lag(behind: number | undefined): string {

@@ -175,7 +175,7 @@ async function assemble(
       awaySince: (host) => presence.awaySince(host),
     }),
     ...explainRoutes({
-      ...{ resources, deltas: new WholeModel(deltas), ask: feed.explain.bind(feed) },
+      ...{ resources, deltas: new WholeModel(deltas), ask: feed.explain.bind(feed), taken: feed.status.bind(feed) },
       elsewhere: (host) => (feed.sessions.has(host) ? undefined : replica?.apiOf(host)),
     }),
   }

@@ -1,5 +1,5 @@
 // The pages of docs/ that are written from tables: ERRORS.md from the error codes, CONFIG.md from the configuration rows of each
-// process, RESOURCES.md from the field tables of the kinds. Pure; generate.ts writes them, test/repo/docs.test.ts compares.
+// process, HAZARDS.md from the inputs that the tests replay, RESOURCES.md from the field tables of the kinds. Pure; generate.ts writes them, test/repo/docs.test.ts compares.
 import { agentRows } from '../agent/config.ts'
 import { workloadDefinition } from '../agent/discover/definition.ts'
 import { controlRows } from '../control/config.ts'
@@ -11,6 +11,8 @@ import type { Kind } from '../core/model/kinds/kind.ts'
 import { formatApiVersion, kinds } from '../core/model/kinds.ts'
 import { daemonRows } from '../daemon/config.ts'
 import { waypointRows } from '../waypoint/config.ts'
+import { hazardsPage } from './hazards.ts'
+import { table } from './table.ts'
 
 /** Text by file name below docs/. */
 export function generatedPages(): Readonly<Record<string, string>> {
@@ -18,6 +20,7 @@ export function generatedPages(): Readonly<Record<string, string>> {
     'ANALYZE.md': analyzePage(),
     'ERRORS.md': errorsPage(),
     'CONFIG.md': configPage(),
+    'HAZARDS.md': hazardsPage(origin),
     'RESOURCES.md': resourcesPage(),
   }
 }
@@ -223,10 +226,4 @@ function exceptions(field: Field): readonly string[] {
   const { use } = field
   if (field.type !== 'enum' || use.kind !== 'enforced') return []
   return field.values.flatMap((value) => use.except?.(value) ?? [])
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }

@@ -151,7 +151,8 @@ async function writeState(lab: Lab, processes: LabRecord['processes']): Promise<
 
 /** `2 hosts, 3 workloads`. */
 export function described({ hosts, workloads, waypoints }: LabPlan): string {
-  const tail = waypoints.length === 0 ? '' : `, ${waypoints.length} waypoints`
+  const count = waypoints.length
+  const tail = count === 0 ? '' : `, ${count} ${count === 1 ? 'waypoint' : 'waypoints'}`
   return `${hosts.length} hosts, ${workloads.length} workloads${tail}`
 }
 

@@ -6,7 +6,7 @@ import { type ApiArguments, apiOptions, complain, print, UsageError, withClient 
 import { createToken } from '../tokens.ts'
 
 interface Arguments extends ApiArguments {
-  readonly host: string
+  readonly host?: string | undefined
   readonly identity?: readonly string[] | undefined
   readonly waypoint?: readonly string[] | undefined
   readonly ttl: string
@@ -23,9 +23,9 @@ const create: CommandModule<object, Arguments> = {
     apiOptions(yargs)
       .option('host', {
         type: 'string',
-        demandOption: 'name the host with --host',
         requiresArg: true,
-        describe: 'host name',
+        describe:
+          'host name; of an instance of a waypoint INSTANCE.NAMESPACE, and without it that of the instance with the name of the Gateway',
       })
       .option('identity', {
         type: 'string',
@@ -48,15 +48,17 @@ const create: CommandModule<object, Arguments> = {
       })
       .option('output', { alias: 'o', choices: ['json', 'yaml'] as const, describe: 'form of the output' })
       .example('$0 token create --host h2 --identity shop/orders,shop/frontend', 'for a host that runs two services')
-      .example('$0 token create --host wp-1 --waypoint shop/wp', 'for an instance of a waypoint') as never,
+      .example('$0 token create --waypoint shop/wp', 'for an instance of a waypoint: its host is wp.shop')
+      .example('$0 token create --host wp-2.shop --waypoint shop/wp', 'for another one: --instance wp-2') as never,
   handler: (argv) =>
     withClient(argv, async (client) => {
       const identities = identitiesOf(argv)
+      const host = hostOf(argv)
       const ttl = durationMs.parse(argv.ttl)
       if (!ttl.ok) throw new UsageError(`--ttl: ${ttl.reason}`)
       const cidrs = (argv.cidr ?? []).flatMap((text) => text.split(','))
       const created = await createToken(client, {
-        host: argv.host,
+        host,
         identities,
         ttlSeconds: Math.max(1, Math.round(ttl.value / 1_000)),
         ...(cidrs.length === 0 ? {} : { cidrs }),
@@ -69,14 +71,26 @@ const create: CommandModule<object, Arguments> = {
           argv.waypoint === undefined
             ? 'culvert join --token … or culvert agent --token …'
             : 'culvert waypoint --token …'
-        complain(`valid once, until ${created.expires}; on ${argv.host}: ${start}`)
+        complain(`valid once, until ${created.expires}; on ${host}: ${start}`)
       }
     }),
 }
 
+function listed(texts: readonly string[]): readonly string[] {
+  return texts.flatMap((text) => text.split(',')).filter((text) => text !== '')
+}
+
+/** `culvert waypoint` joins as INSTANCE.NAMESPACE, and its first instance has the name of the Gateway. Throws UsageError. */
+function hostOf({ host, identity = [], waypoint = [] }: Arguments): string {
+  if (host !== undefined) return host
+  const [only = '', ...others] = listed(waypoint)
+  const [namespace, name] = only.split('/')
+  if (identity.length > 0 || others.length > 0 || name === undefined) throw new UsageError('name the host with --host')
+  return `${name}.${namespace}`
+}
+
 /** The identity of a waypoint is the service account that has the name of its Gateway. Throws UsageError. */
 function identitiesOf({ identity = [], waypoint = [] }: Arguments): readonly string[] {
-  const listed = (texts: readonly string[]) => texts.flatMap((text) => text.split(',')).filter((text) => text !== '')
   const [identities, waypoints] = [listed(identity), listed(waypoint)]
   if (identities.length + waypoints.length === 0) {
     throw new UsageError(

@@ -8,11 +8,11 @@ export const waypointProcess = meshProcess({
   examples: [
     [
       '--name shop/wp --address 10.0.0.7 --control mesh.example.com:15012 --token-file /etc/culvert/token',
-      'join with a token of `culvert token create --host wp.shop --waypoint shop/wp`, and run',
+      'join with a token of `culvert token create --waypoint shop/wp`, and run',
     ],
     [
       '--name shop/wp --instance wp-2 --address 10.0.0.8 --control mesh.example.com:15012',
-      'a second replica, which has joined as wp-2.shop',
+      'a second replica; its token is one of `culvert token create --host wp-2.shop --waypoint shop/wp`',
     ],
   ],
   rows: async () => (await import('../../waypoint/config.ts')).waypointRows,

@@ -27,11 +27,18 @@ export interface PublishedModel {
   since(version: number): CompiledDelta | undefined
 }
 
+export interface Taken {
+  readonly ackedVersion: number
+  readonly refusedResources: readonly unknown[]
+}
+
 export interface ExplainDeps {
   readonly resources: Resources
   readonly deltas: PublishedModel
   /** Asks the daemon of a host; rejects with a MeshError. */
   readonly ask: (host: string, question: ExplainQuestion, signal: AbortSignal) => Promise<LiveView>
+  /** What a host that is connected here has taken; undefined where it is away. */
+  readonly taken?: (host: string) => Taken | undefined
   /** URL of the API of the other replica that a host is connected to. */
   readonly elsewhere?: (host: string) => string | undefined
 }
@@ -161,7 +168,7 @@ function headersOf(url: URL): Readonly<Record<string, string>> | undefined {
 const maxHosts = 20
 
 async function withLive(
-  { ask, elsewhere }: ExplainDeps,
+  { ask, elsewhere, taken }: ExplainDeps,
   explanation: Explanation,
   question: ExplainQuestion,
   signal: AbortSignal,
@@ -174,6 +181,7 @@ async function withLive(
       if (api !== undefined) {
         return { ...base, api, failed: `it is connected to another replica: ask the one at ${api}`, differences: [] }
       }
+      if (sides.has('waypoint')) return { ...base, ...takenBy(explanation, taken?.(host)) }
       try {
         const view = await ask(host, question, signal)
         return { ...base, ...reportOf(explanation, view, host, base.asked) }
@@ -185,6 +193,22 @@ async function withLive(
   return { ...explanation, live }
 }
 
+/** An instance of a waypoint answers no questions; whether it can do as explained is known from what it acknowledged. */
+function takenBy(
+  { model }: Explanation,
+  taken: Taken | undefined,
+): Pick<LiveReport, 'failed' | 'model' | 'behind' | 'differences'> {
+  if (taken === undefined) {
+    const failed = 'it is not connected to this control plane: where it is down, connections to it are refused'
+    return { failed, differences: [] }
+  }
+  const { ackedVersion: version, refusedResources } = taken
+  const refused = refusedResources.length
+  const differences =
+    refused === 0 ? [] : [`it could not take ${refused} of its resources: see \`culvert status -o wide\``]
+  return { model: { epoch: model.epoch, version }, behind: model.version - version, differences }
+}
+
 /** The host of the source first. Workloads that no agent reports have none. */
 function hostsOf({ source, paths }: Explanation): ReadonlyMap<string, ReadonlySet<Side>> {
   const hosts = new Map<string, Set<Side>>()
@@ -193,6 +217,7 @@ function hostsOf({ source, paths }: Explanation): ReadonlyMap<string, ReadonlySe
     hosts.set(host, (hosts.get(host) ?? new Set()).add(side))
   }
   add(source.workload?.host, 'source')
+  for (const { waypoint } of paths) for (const { workload } of waypoint?.instances ?? []) add(workload.host, 'waypoint')
   for (const { workload } of paths) add(workload?.host, 'destination')
   return hosts
 }

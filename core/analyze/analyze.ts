@@ -15,6 +15,7 @@ import { destinationRuleRules } from './rules/destination-rule.ts'
 import { gatewayRules, routeRules } from './rules/gateway-api.ts'
 import { labels, namespace, serviceEntryRules, serviceRules } from './rules/inventory-kinds.ts'
 import { referenceGrantRules } from './rules/referenced-kind.ts'
+import { targetsBehindWaypoint } from './rules/routed-services.ts'
 import { virtualServiceRules } from './rules/virtual-service.ts'
 
 const rules: RuleTable = {
@@ -24,7 +25,7 @@ const rules: RuleTable = {
   PeerAuthentication: peerAuthenticationRules,
   RequestAuthentication: requestAuthenticationRules,
   Telemetry: placedRules,
-  RateLimitPolicy: placedRules,
+  RateLimitPolicy: [...placedRules, targetsBehindWaypoint],
   VirtualService: virtualServiceRules,
   DestinationRule: destinationRuleRules,
   Gateway: gatewayRules,

@@ -33,7 +33,7 @@ export const analysisMessages = {
   GatewayClassNotFound: { severity: 'error', text: 'A gateway class that does not exist.' },
   RouteNotAllowed: {
     severity: 'error',
-    text: 'The gateway does not take routes of this namespace, kind or host name.',
+    text: 'The gateway does not take routes of this namespace, kind or host name, or is a waypoint, which takes none.',
   },
   WaypointNotFound: { severity: 'error', text: 'A label asks for a waypoint that does not exist.' },
   WaypointNotAllowed: {
@@ -51,7 +51,7 @@ export const analysisMessages = {
   PathNeverMatches: { severity: 'error', text: 'A path or method in a form that no request has.' },
   NeedsWaypoint: {
     severity: 'warning',
-    text: 'The rule needs layer 7, but no waypoint stands in front of its workloads.',
+    text: 'Only a waypoint does what the object says, and none stands in front of its Service or workloads.',
   },
   TokenNotRequired: { severity: 'warning', text: 'Tokens are checked, but requests without one pass.' },
   MutualTlsConflict: { severity: 'warning', text: 'A TLS setting works against the mutual TLS of the mesh.' },

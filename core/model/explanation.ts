@@ -177,10 +177,10 @@ export interface LiveView {
   readonly served: readonly { readonly uid: string; readonly certificateNotAfterMs?: number }[]
 }
 
-/** What came of asking the daemon of one host. */
+/** What came of asking the daemon of one host. An instance of a waypoint is not asked: what it has taken is known. */
 export interface LiveReport {
   readonly host: string
-  readonly asked: readonly ('source' | 'destination')[]
+  readonly asked: readonly ('source' | 'waypoint' | 'destination')[]
   /** Why there is no answer; then the rest is missing. */
   readonly failed?: string
   /** The API of the replica that the host is connected to, where another one was asked. */

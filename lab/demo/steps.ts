@@ -7,23 +7,10 @@ import type { CaptureSummary, Conversation } from '../capture/summary.ts'
 import { holdUnit, releaseUnit, unitProcess, waitRestarted } from '../faults.ts'
 import { upLab, waitUntil } from '../lab.ts'
 import { startLoad } from '../load/in-workload.ts'
-import { type LabSelector, labPaths, logFile } from '../state.ts'
+import { labPaths, logFile } from '../state.ts'
 import { parseTopology } from '../topology.ts'
-import { caller, expect, fileOf, objectsOf, server, serviceUrl, stranger, type Tour } from './tour.ts'
-
-export interface Finding {
-  readonly finding: string
-  readonly facts: Readonly<Record<string, unknown>>
-}
-
-export interface TourStep {
-  readonly name: string
-  readonly title: string
-  /** What is about to happen, in plain words. */
-  readonly words: string
-  readonly command: (selector: LabSelector) => string
-  readonly run: (tour: Tour) => Promise<Finding>
-}
+import { caller, expect, fileOf, objectsOf, server, serviceUrl, stranger, type Tour, type TourStep } from './tour.ts'
+import { waypoint } from './waypoint-step.ts'
 
 /** Renewal starts at half of it; long enough to bridge a dead control plane. */
 const leafLifetime = '20s'
@@ -267,7 +254,17 @@ const rotation: TourStep = {
   },
 }
 
-export const tourSteps: readonly TourStep[] = [build, before, enrol, after, identity, policy, withoutControl, rotation]
+export const tourSteps: readonly TourStep[] = [
+  build,
+  before,
+  enrol,
+  after,
+  identity,
+  policy,
+  withoutControl,
+  rotation,
+  waypoint,
+]
 
 /** Captures the wire during some work. A capture that lost frames proves nothing, and fails. */
 async function captured(tour: Tour, work: () => Promise<void>): Promise<{ readonly summary: CaptureSummary }> {

@@ -31,6 +31,21 @@ export function fileOf(path: string): string {
   return fileURLToPath(new URL(path, import.meta.url))
 }
 
+/** What a step has found, in words and for programs. */
+export interface Finding {
+  readonly finding: string
+  readonly facts: Readonly<Record<string, unknown>>
+}
+
+export interface TourStep {
+  readonly name: string
+  readonly title: string
+  /** What is about to happen, in plain words. */
+  readonly words: string
+  readonly command: (selector: LabSelector) => string
+  readonly run: (tour: Tour) => Promise<Finding>
+}
+
 export class Tour {
   readonly selector: LabSelector
   readonly signal: AbortSignal

@@ -43,6 +43,7 @@ t.test('the tour checks every step, and leaves nothing behind', { timeout: 170_0
       'policy',
       'control-killed',
       'rotation',
+      'waypoint',
       'remove',
     ],
   )

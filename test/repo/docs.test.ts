@@ -3,6 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { errorCodes } from '../../core/base/errors.ts'
+import { hazardTests } from '../../docs/hazards.ts'
 import { generatedPages } from '../../docs/pages.ts'
 import { repository } from '../helpers/sources.ts'
 
@@ -43,6 +44,18 @@ t.test('docs/METRICS.md lists exactly the metrics of the sources', (t) => {
     (match) => match[1]!,
   )
   t.same([...new Set(listed)].sort(), [...new Set(named)].sort())
+  t.end()
+})
+
+t.test('docs/HAZARDS.md names tests that exist', (t) => {
+  for (const [file, names] of Object.entries(hazardTests)) {
+    const text = read(`test/direct/waypoint/${file}`)
+    t.same(
+      names.filter((name) => !text.includes(`'${name}'`)),
+      [],
+      file,
+    )
+  }
   t.end()
 })
 

@@ -50,6 +50,7 @@ export class RequestTelemetry implements Telemetry {
   readonly #connections: ConnectionTelemetry
   readonly #retries: Family
   readonly #mirrored: Family
+  readonly #limited: Family
   /** The kinds that a client connection had lately. */
   #recent = new WeakMap<Origin, Kind[]>()
   #clusterName = ''
@@ -68,6 +69,8 @@ export class RequestTelemetry implements Telemetry {
       'destination_service',
       'outcome',
     ])
+    const help = 'Requests over a rate limit, refused or let through by a dry run'
+    this.#limited = metrics.counter('culvert_rate_limited_requests_total', help, ['limit', 'outcome'])
   }
 
   /** The access log's own level; a child logger does not follow its parent. */
@@ -84,8 +87,16 @@ export class RequestTelemetry implements Telemetry {
     series.requestBytes.observe(report.requestBytes)
     series.responseBytes.observe(report.responseBytes)
     if (report.attempts > 1) this.#retries.labels([kind.facts.service?.hostname ?? '']).add(report.attempts - 1)
+    this.#countLimits(report)
     const level = report.flags.length === 0 ? 'info' : 'warn'
     if (this.#log.isLevelEnabled(level)) this.#lines[level](lineOf(report, kind, durationMs))
+  }
+
+  /** `reason` of a refusal is the limits that it was over. */
+  #countLimits({ flags, reason, wouldRefuse }: ExchangeReport): void {
+    for (const limit of wouldRefuse) this.#limited.labels([limit, 'dry_run']).add(1)
+    if (!flags.includes('RL')) return
+    for (const limit of reason.split(' ')) this.#limited.labels([limit, 'refused']).add(1)
   }
 
   /** One that is not HTTP. `counters`: live, of what it moves. */

@@ -4,6 +4,7 @@ import { istioNetworking } from '../inventory.ts'
 import type { Rule, RuleContext } from '../rule.ts'
 import { type Fields, fields, items, labelsOf, labelText, namespaceOf, selects, specOf, text } from '../values.ts'
 import { checkHost, checkPort } from './references.ts'
+import { hostsBehindWaypoint } from './routed-services.ts'
 
 const host: Rule = (context) => {
   const spec = specOf(context.object)
@@ -114,4 +115,4 @@ function policiesOf(spec: Fields): readonly { readonly value: Fields; readonly a
   return [own, ...ofSubsets]
 }
 
-export const destinationRuleRules: readonly Rule[] = [host, sameHost, tls]
+export const destinationRuleRules: readonly Rule[] = [host, sameHost, tls, hostsBehindWaypoint]

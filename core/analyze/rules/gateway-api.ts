@@ -7,7 +7,8 @@ import type { Rule, RuleContext } from '../rule.ts'
 import { durationMs, type Fields, fields, items, list, namespaceOf, number, specOf, text, texts } from '../values.ts'
 import { checkKind } from './referenced-kind.ts'
 import { checkPort } from './references.ts'
-import { instances, listenerTakes, waypointClasses } from './waypoints.ts'
+import { routeBehindWaypoint } from './routed-services.ts'
+import { instances, isWaypoint, listenerTakes, waypointClasses } from './waypoints.ts'
 
 const gatewayClass: Rule = ({ object, inventory, report }) => {
   const name = text(specOf(object)['gatewayClassName'])
@@ -41,6 +42,16 @@ function checkGateway({ object, inventory, report }: RuleContext, parent: Fields
     )
     const remedy = near === undefined ? 'create the Gateway, or correct name and namespace' : `did you mean "${near}"?`
     report('GatewayNotFound', [...at, 'name'], `there is no Gateway ${namespace}/${name}`, remedy)
+    return
+  }
+  if (isWaypoint(gateway, inventory)) {
+    const message = `Gateway ${namespace}/${name} is a waypoint, to which no routes attach`
+    report(
+      'RouteNotAllowed',
+      [...at, 'name'],
+      message,
+      'name the Services behind it as parents: group: "", kind: Service',
+    )
     return
   }
   const listeners = items(specOf(gateway)['listeners'], [])
@@ -230,4 +241,4 @@ function checkTimeouts(report: RuleContext['report'], timeouts: Fields, at: Path
 }
 
 export const gatewayRules: readonly Rule[] = [gatewayClass, instances]
-export const routeRules: readonly Rule[] = [parents, backends, matches]
+export const routeRules: readonly Rule[] = [parents, backends, matches, routeBehindWaypoint]

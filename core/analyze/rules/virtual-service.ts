@@ -17,6 +17,7 @@ import {
   texts,
 } from '../values.ts'
 import { checkDestination, checkHost, checkSelector } from './references.ts'
+import { hostsBehindWaypoint } from './routed-services.ts'
 
 /** A delegate has no hosts; every other needs one that somebody can call. */
 const hosts: Rule = (context) => {
@@ -213,4 +214,5 @@ export const virtualServiceRules: readonly Rule[] = [
   reachable,
   timeouts,
   sameHost,
+  hostsBehindWaypoint,
 ]

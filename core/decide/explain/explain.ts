@@ -31,10 +31,11 @@ export function explain(
   const paths = waysOf(snapshot, source, destination)
   const standby = standbyOf(snapshot, source, destination)
   const verdict = overall(paths)
+  const request = requestSteps(snapshot, question, source, destination, paths)
   return {
     model: { epoch: snapshot.epoch, version: snapshot.version },
     verdict,
-    summary: summaryOf(question, verdict, paths),
+    summary: summaryOf(question, verdict, paths, request),
     source: describeSource(question.source, source),
     destination: describeDestination(question.destination, destination),
     steps: [
@@ -42,7 +43,7 @@ export function explain(
       destinationStep(question.destination, destination, source),
       ...endpointStep(destination, paths, standby, source),
       ...pathSteps(paths),
-      ...requestSteps(snapshot, question, source, destination, paths),
+      ...request,
       limitsStep(limits),
     ],
     paths,

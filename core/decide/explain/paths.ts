@@ -38,12 +38,21 @@ function capturedPaths(trip: Trip, source: Workload): readonly ExplainedPath[] {
   const { snapshot, dial } = trip
   const refused = refuseOutbound(source.addresses, dial, false)
   if (refused !== undefined) return [path(trip, refusal(refused))]
-  return draws(snapshot, dial).map(({ draw, share, endpoint }) => {
+  const all = draws(snapshot, dial).map(({ draw, share, endpoint }) => {
     const decision = route(snapshot, { source, destination: dial, random: () => draw })
     if (!isThrough(decision)) return routed(trip, source, decision, share)
     const end = endpoint ?? addressed(snapshot, decision.target)
     return path(trip, through(trip, source, decision, end), end?.target, share)
   })
+  return joined(all)
+}
+
+/** Connections that are refused before anybody is chosen are one way, whoever would have been. */
+function joined(paths: readonly ExplainedPath[]): readonly ExplainedPath[] {
+  const [first, ...others] = paths
+  const nobody = ({ workload, waypoint }: ExplainedPath) =>
+    workload === undefined && waypoint?.outcome === 'unreachable'
+  return first === undefined || others.length === 0 || !paths.every(nobody) ? paths : [{ ...first, share: 1 }]
 }
 
 /** The workload whose own address was dialled. */

@@ -1,6 +1,6 @@
 // What the routes of a service make of a request at its waypoint: which rule takes it and why others do not, where it goes, how long it
 // may take and how often it is tried. Pure; explain.ts asks for connections that pass a waypoint.
-import type { DestinationPolicy } from '../../model/destinations.ts'
+import type { ConnectionPool, DestinationPolicy, OutlierDetection } from '../../model/destinations.ts'
 import type { ExplainQuestion, ExplainStep } from '../../model/explanation.ts'
 import type { RateLimit } from '../../model/rate-limits.ts'
 import type {
@@ -38,7 +38,12 @@ export function routeSteps(
   const shown = said(question)
   if (table === undefined) {
     const because = `no route is attached to ${service.namespace}/${service.name} port ${port}, so its own endpoints get it`
-    return [{ what: 'route', outcome: 'none', because }, ...limitSteps(snapshot, key, port, undefined, service)]
+    const own = { kind: 'service', service: key, hostname: service.hostname, port } as const
+    return [
+      { what: 'route', outcome: 'none', because },
+      ...timingSteps(undefined, [own], snapshot),
+      ...limitSteps(snapshot, key, port, undefined, service),
+    ]
   }
   const namespace = destination.source?.namespace ?? ''
   if (!takesHttp(table, namespace)) return [connectionStep(table, namespace)]
@@ -53,7 +58,8 @@ export function routeSteps(
   return [
     routeStep(decision, all, shown),
     ...othersStep(all),
-    ...(route === undefined ? [] : [...filterSteps(route), ...timingSteps(route, snapshot)]),
+    ...(route === undefined ? [] : filterSteps(route)),
+    ...(route?.action.kind === 'forward' ? timingSteps(route, backendsOf(route.action.destinations), snapshot) : []),
     ...limitSteps(snapshot, key, port, route?.origin, service),
   ]
 }
@@ -94,7 +100,8 @@ function routeStep(decision: RouteDecision, all: readonly Considered[], shown: s
   }
   const chosen = all.find(({ outcome }) => outcome === 'chosen')
   if (decision.route === undefined || chosen === undefined) {
-    const because = `routes are attached and none of their ${all.length} matches holds, so it does not go to the service either`
+    const matches = all.length === 1 ? 'their one match does not hold' : `none of their ${all.length} matches holds`
+    const because = `routes are attached and ${matches}, so it does not go to the service either`
     return { what, outcome: `${shown}: 404`, because, passed: false }
   }
   const match = chosen.match < 0 ? 'it takes every request' : `its match ${chosen.match} holds`
@@ -177,16 +184,26 @@ function backendName(backend: Backend): string {
   return backend.kind === 'invalid' ? `nobody (${backend.reason})` : `${backend.hostname}:${backend.port}`
 }
 
-function timingSteps(route: Route, snapshot: Snapshot): readonly ExplainStep[] {
-  const { timeoutMs, tryTimeoutMs, retry, action } = route
-  if (action.kind !== 'forward') return []
+type ServiceBackend = Extract<Backend, { readonly kind: 'service' }>
+
+function backendsOf(destinations: readonly WeightedDestination[]): readonly ServiceBackend[] {
+  return destinations.flatMap(({ backend }) => (backend.kind === 'service' ? [backend] : []))
+}
+
+/** @param route undefined: none is attached */
+function timingSteps(
+  route: Route | undefined,
+  backends: readonly ServiceBackend[],
+  snapshot: Snapshot,
+): readonly ExplainStep[] {
+  const { timeoutMs, tryTimeoutMs, retry } = route ?? {}
   const timeout = timeoutMs === undefined ? 'no timeout' : `${timeoutMs} ms in all`
   const each = tryTimeoutMs === undefined ? '' : `, ${tryTimeoutMs} ms for a try`
   const outcome = `${timeout}${each}; ${retriesText(retry)}`
-  const because = `${nameOf(route.origin)} says so`
+  const silent = timeoutMs === undefined && tryTimeoutMs === undefined && retry === undefined
+  const because = route === undefined || silent ? 'no rule says otherwise' : `${nameOf(route.origin)} says so`
   const steps: ExplainStep[] = [{ what: 'timeout and retries at the waypoint', outcome, because }]
-  for (const { backend } of action.destinations) {
-    if (backend.kind !== 'service') continue
+  for (const backend of backends) {
     const [found] = snapshot.destinationsOf(backend.service)
     if (found === undefined) continue
     const subset = found.subsets.find(({ name }) => name === backend.subset?.name)
@@ -204,9 +221,12 @@ function timingSteps(route: Route, snapshot: Snapshot): readonly ExplainStep[] {
   return steps
 }
 
+/** As waypoint/layers/retry-rules.ts has it where no rule says anything. */
+const ownRetries = '2 retries where nothing of the request was taken, on 503, and on gRPC unavailable and cancelled'
+
 function retriesText(retry: Route['retry']): string {
   if (retry === 'none') return 'no retries'
-  if (retry === undefined) return "the waypoint's own retries"
+  if (retry === undefined) return ownRetries
   const on = [...retry.conditions, ...retry.statuses].join(', ')
   return `${retry.attempts} ${retry.attempts === 1 ? 'retry' : 'retries'} on ${on}`
 }
@@ -216,15 +236,36 @@ function policyText({ loadBalancing, warmup, locality, pool, outliers, retryBudg
     loadBalancing === undefined
       ? []
       : [loadBalancing.kind === 'hash' ? `hash by ${loadBalancing.key.kind}` : loadBalancing.kind]
-  const parts = {
-    'warm-up': warmup,
-    locality: locality,
-    'connection limits': pool,
-    'outlier detection': outliers,
-    'retry budget': retryBudget,
+  return [
+    ...balancing,
+    ...(warmup === undefined ? [] : [`warm-up over ${warmup.durationMs} ms`]),
+    ...(locality === undefined ? [] : ['locality']),
+    ...(pool === undefined ? [] : poolTexts(pool)),
+    ...(outliers === undefined ? [] : [outlierText(outliers)]),
+    ...(retryBudget === undefined ? [] : [`retries up to ${retryBudget.percent} % of the requests`]),
+  ].join(', ')
+}
+
+function poolTexts(pool: ConnectionPool): readonly string[] {
+  const { maxConnections, maxPendingRequests, maxRequests, maxRetries, connectTimeoutMs } = pool
+  const counts = {
+    connections: maxConnections,
+    'requests that wait': maxPendingRequests,
+    'requests at once': maxRequests,
+    'retries at once': maxRetries,
   }
-  const named = Object.entries(parts).flatMap(([name, value]) => (value === undefined ? [] : [name]))
-  return [...balancing, ...named].join(', ')
+  const limits = Object.entries(counts).flatMap(([of, most]) => (most === undefined ? [] : [`at most ${most} ${of}`]))
+  const connect = connectTimeoutMs === undefined ? [] : [`connected within ${connectTimeoutMs} ms`]
+  const said = [...limits, ...connect]
+  return said.length === 0 ? ['settings of connections'] : said
+}
+
+function outlierText(outliers: OutlierDetection): string {
+  const { consecutive5xx, consecutiveGatewayErrors, baseEjectionMs, maxEjectionPercent } = outliers
+  const counts = { '5xx': consecutive5xx, 'gateway errors': consecutiveGatewayErrors }
+  const on = Object.entries(counts).flatMap(([what, count]) => (count > 0 ? [`${count} ${what}`] : []))
+  const after = on.length === 0 ? '' : ` after ${on.join(' or ')} in a row`
+  return `outlier detection: ejected${after} for ${baseEjectionMs} ms, at most ${maxEjectionPercent} % of the endpoints`
 }
 
 function limitSteps(
@@ -248,11 +289,18 @@ function limitSteps(
   const rules = limits.flatMap(({ rules }) =>
     rules.map(
       ({ name, size, dryRun }) =>
-        `${name}: ${size.perSecond} a second, ${size.capacity} at once${dryRun ? ' (dry run)' : ''}`,
+        `${name}: ${rateText(size.perSecond)}, ${size.capacity} at once${dryRun ? ' (dry run)' : ''}`,
     ),
   )
   const names = limits.map(({ namespace, name }) => `RateLimitPolicy ${namespace}/${name}`)
   return [{ what: 'rate limits', outcome: rules.join('; '), because: names.join(', ') }]
+}
+
+/** In the largest unit in which it is one or more. */
+function rateText(perSecond: number): string {
+  const units = { second: 1, minute: 60, hour: 3_600, day: 86_400 }
+  const [unit, seconds] = Object.entries(units).find(([, length]) => perSecond * length >= 1) ?? ['day', units.day]
+  return `${Math.round(perSecond * seconds * 100) / 100} per ${unit}`
 }
 
 function connectionStep({ consumers, everyone }: RouteTable, namespace: string): ExplainStep {

@@ -180,7 +180,8 @@ export function endpointStep(
   standby: Explanation['standby'],
   source: Source,
 ): readonly ExplainStep[] {
-  if (service === undefined) return []
+  // a waypoint that cannot be reached has the connection refused before an endpoint is chosen
+  if (service === undefined || paths.every(({ waypoint }) => waypoint?.outcome === 'unreachable')) return []
   const serving = new Set(paths.flatMap(({ workload }) => workload?.uid ?? []))
   const of = serving.size + standby.length
   // who is not captured never gets as far as the endpoints of a virtual IP
@@ -206,8 +207,12 @@ export function summaryOf(
   question: ExplainQuestion,
   verdict: Explanation['verdict'],
   paths: readonly ExplainedPath[],
+  request: readonly ExplainStep[],
 ): string {
   const reasons = [...new Set(paths.map(({ because }) => because))]
   const why = reasons.length === 1 ? `: ${reasons[0]}` : ''
-  return `${question.source} to ${question.destination} ${words[verdict]}${why}`
+  // the verdict is about the connection: whoever may connect may still ask for what no route takes
+  const lost = request.find(({ what, passed }) => what === 'route' && passed === false)
+  const but = lost === undefined || verdict !== 'allowed' ? '' : `; but the waypoint answers itself, ${lost.outcome}`
+  return `${question.source} to ${question.destination} ${words[verdict]}${why}${but}`
 }

@@ -110,6 +110,10 @@ t.test('a token is printed alone, so that it can be piped', async (t) => {
   t.equal(code, 0)
   t.match(out, /^culvert1\.[0-9a-f]+\.[^.]+\.[0-9a-f]{64}\n$/)
   t.equal((await culvert(['token', 'create', '--host', 'h1', '--identity', 'shop'])).code, 2)
+  const ofWaypoint = await culvert(['token', 'create', '--waypoint', 'shop/wp', '-o', 'json'])
+  t.equal((JSON.parse(ofWaypoint.out) as { readonly host: string }).host, 'wp.shop', 'the host that it will join as')
+  t.match(await culvert(['token', 'create', '--identity', 'shop/a']), { code: 2, err: /--host/ })
+  t.match(await culvert(['token', 'create', '--waypoint', 'shop/a,shop/b']), { code: 2, err: /--host/ })
 })
 
 t.test('a watch sees changes, and ends when it is told to', async (t) => {

@@ -65,6 +65,38 @@ t.test('nothing is found in correct files', (t) => {
   t.end()
 })
 
+t.test('nothing is found in the example of a mesh with a waypoint', (t) => {
+  const folder = join(import.meta.dirname, '../../../examples/waypoint')
+  const texts = globSync(join(folder, '*.yaml'))
+    .filter((file) => basename(file) !== 'topology.yaml')
+    .sort()
+    .map((file) => readFileSync(file, 'utf8'))
+  t.equal(texts.length, 3)
+  const { objects, problems } = parseManifests(texts.join('---\n'), 'examples')
+  t.same([...problems, ...validateManifests(objects)], [])
+  const all = analyze(
+    objects.map(({ object }) => object),
+    settings,
+  )
+  t.same(
+    all.filter(({ code }) => reaches(severityOf(code), 'warning')),
+    [],
+  )
+  t.end()
+})
+
+t.test('the YAML of the guide to waypoints is of valid objects', (t) => {
+  const text = readFileSync(join(import.meta.dirname, '../../../docs/WAYPOINTS.md'), 'utf8')
+  const blocks = Array.from(text.matchAll(/^```yaml\n(.*?)^```/gms), (match) => match[1]!)
+  t.ok(blocks.length >= 3)
+  for (const block of blocks) {
+    const { objects, problems } = parseManifests(block, 'WAYPOINTS.md')
+    t.ok(objects.length > 0)
+    t.same([...problems, ...validateManifests(objects)], [])
+  }
+  t.end()
+})
+
 t.test('every message is made by some broken file', (t) => {
   const made = new Set(files('broken').flatMap((file) => found(file).map(({ code }) => code)))
   const never = Object.keys(analysisMessages).filter(

@@ -8,6 +8,7 @@ import type { LiveExplanation, LiveView } from '../../../core/model/explanation.
 import type { Condition } from '../../../core/model/resource.ts'
 import type { Authorization, Service, Workload } from '../../../core/model/types.ts'
 import { authorization, meshResource, resourceOf, rule, service, snapshotOf, workload } from '../../helpers/model.ts'
+import { instance, waypoint, wpKey } from '../../helpers/waypoint-model.ts'
 
 const frontend = workload({ name: 'frontend-1', serviceAccount: 'frontend', addresses: ['10.0.0.9'] })
 const orders = workload({ node: 'h2' })
@@ -20,15 +21,18 @@ async function call(
   more = {},
   elsewhere?: ExplainDeps['elsewhere'],
   conditions: readonly Condition[] = [],
+  taken?: ExplainDeps['taken'],
 ): Promise<LiveExplanation> {
   const upserts = [meshResource, ...values.map(resourceOf)]
   const full = { epoch: 'e', version: 5, full: true, upserts, removes: [] }
   const deltas = { epoch: 'e', version: 5, full: () => full, since: () => undefined }
   const get = async () => ({ status: { conditions } })
   const resources = { get, list: async () => ({ items: [] }) } as unknown as ExplainDeps['resources']
-  const route = explainRoutes({ resources, deltas, ask, ...(elsewhere === undefined ? {} : { elsewhere }) })[
-    `GET ${explainPath}`
-  ]!
+  const route = explainRoutes({
+    ...{ resources, deltas, ask },
+    ...(elsewhere === undefined ? {} : { elsewhere }),
+    ...(taken === undefined ? {} : { taken }),
+  })[`GET ${explainPath}`]!
   const url = new URL(`https://x${explainPath}?${new URLSearchParams({ ...question, live: 'true', ...more })}`)
   const { signal } = new AbortController()
   return ((await route({ url, signal } as ApiRequest)) as unknown as { readonly body: LiveExplanation }).body
@@ -48,6 +52,27 @@ t.test('hosts that see the same agree, that of the source first', async (t) => {
     { host: 'h1', asked: ['source'], behind: 0, differences: [] },
     { host: 'h2', asked: ['destination'], behind: 0, differences: [] },
   ])
+})
+
+t.test('of a waypoint in between it is told whether it is there and what it has taken', async (t) => {
+  const key = 'shop/orders.shop.svc.cluster.local'
+  const member = workload({ node: 'h2', services: [{ service: key, ports: { 80: 8080 } }] })
+  const values = [frontend, member, service({ waypoint: wpKey }), waypoint(), instance({ node: 'wp.shop' })]
+  const through = { destination: 'orders.shop:80' }
+  const ask: ExplainDeps['ask'] = async (host) => {
+    t.not(host, 'wp.shop', 'it answers no questions')
+    throw new MeshError('FEED_CLOSED', 'away')
+  }
+  const reportOf = async (taken: ExplainDeps['taken']) => {
+    const { live } = await call(ask, values, through, undefined, [], taken)
+    return live.find(({ host }) => host === 'wp.shop')
+  }
+  t.match(await reportOf(() => undefined), { asked: ['waypoint'], failed: /not connected/ })
+  t.match(await reportOf(() => ({ ackedVersion: 5, refusedResources: [] })), { behind: 0, differences: [] })
+  t.match(await reportOf(() => ({ ackedVersion: 3, refusedResources: [{}] })), {
+    behind: 2,
+    differences: [/could not take 1/],
+  })
 })
 
 t.test('a host that is behind says what it decides otherwise', async (t) => {

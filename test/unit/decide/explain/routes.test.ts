@@ -55,7 +55,8 @@ t.test('the rule that takes the request, its backends with their shares, and why
       'HTTPRoute shop/r rule 1 match 0: path does not hold; HTTPRoute shop/r rule "two" match 0: headers["x"] does not hold',
   })
   t.match(step('timeout and retries at the waypoint'), {
-    outcome: "3000 ms in all, 1000 ms for a try; the waypoint's own retries",
+    outcome:
+      '3000 ms in all, 1000 ms for a try; 2 retries where nothing of the request was taken, on 503, and on gRPC unavailable and cancelled',
   })
 })
 
@@ -95,7 +96,10 @@ t.test('what happens on the way: faults, mirrors, retries, the destination, limi
   const subset = { name: 'a', labels: { v: 'a' }, trafficPolicy: { loadBalancer: { simple: 'RANDOM' } } }
   const limit = {
     targetRefs: [{ kind: 'Service', name: 'echo' }],
-    rules: [{ name: 'slow', limit: { requests: 3, per: '1s' }, dryRun: true }],
+    rules: [
+      { name: 'slow', limit: { requests: 3, per: '1s' }, dryRun: true },
+      { name: 'slower', limit: { requests: 5, per: '1h', burst: 20 } },
+    ],
   }
   const step = steps([
     virtualService('v', [rule]),
@@ -110,10 +114,25 @@ t.test('what happens on the way: faults, mirrors, retries, the destination, limi
   )
   t.equal(step('timeout and retries at the waypoint')?.outcome, 'no timeout; 3 retries on reset, 503')
   t.match(step('destination'), {
-    outcome: 'echo-v1.shop.svc.cluster.local subset a: random, outlier detection',
+    outcome:
+      'echo-v1.shop.svc.cluster.local subset a: random, outlier detection: ejected after 5 5xx in a row for 30000 ms, at most 10 % of the endpoints',
     because: 'DestinationRule shop/d',
   })
-  t.match(step('rate limits'), { outcome: 'slow: 3 a second, 3 at once (dry run)', because: 'RateLimitPolicy shop/p' })
+  t.match(step('rate limits'), {
+    outcome: 'slow: 3 per second, 3 at once (dry run); slower: 5 per hour, 20 at once',
+    because: 'RateLimitPolicy shop/p',
+  })
+})
+
+t.test('without a route: what the destination rule says, and how often the waypoint tries', async (t) => {
+  const connectionPool = { tcp: { maxConnections: 3 }, http: { http2MaxRequests: 7, maxRetries: 1 } }
+  const step = steps([destinationRule('d', { host: 'echo', trafficPolicy: { connectionPool } })])
+  t.match(step('timeout and retries at the waypoint'), { outcome: /^no timeout; 2 retries/, because: /no rule/ })
+  t.match(step('destination'), {
+    outcome:
+      'echo.shop.svc.cluster.local: at most 3 connections, at most 7 requests at once, at most 1 retries at once',
+    because: 'DestinationRule shop/d',
+  })
 })
 
 t.test('a call of gRPC, and connections that nobody reads', async (t) => {

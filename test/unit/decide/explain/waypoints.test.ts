@@ -104,7 +104,21 @@ t.test('a waypoint that cannot be reached is told, with what to look at', async 
     t.match(explained.paths[0], { code: 'NO_ENDPOINT', transport: 'none', waypoint: { outcome: 'unreachable' } })
     t.match(step(explained, 'waypoint'), { outcome: /cannot be reached: the connection is refused/, passed: false })
     t.match(step(explained, 'refused')?.because, /culvert(-| )waypoint/)
+    t.equal(step(explained, 'endpoints'), undefined, 'none is chosen')
   }
+  const second = workload({ name: 'orders-2', addresses: ['10.0.0.2'], services: orders.services })
+  const several = ask([frontend, orders, second, behind, waypoint()], '240.240.0.1:80')
+  t.match(several.paths, [{ share: 1 }], 'one way, whoever would have been chosen')
+  t.equal(several.paths.length, 1)
+  t.same(
+    differences(
+      several,
+      viewOf(several, new Map([[frontend.uid, { uid: frontend.uid, certificateNotAfterMs: 1 }]])),
+      'h1',
+      ['source'],
+    ),
+    [],
+  )
   const open = ask([frontend, orders, behind, waypoint({ whenUnreachable: 'bypass', bypass: 'allowed' })])
   t.equal(open.verdict, 'allowed')
   t.match(step(open, 'waypoint'), {

@@ -109,6 +109,19 @@ t.test('answers that differ are counted apart: status, flags, how the body broke
   t.match(await text(), /culvert_upstream_retries_total\{destination_service="orders.shop.svc.cluster.local"\} 2/)
 })
 
+t.test('requests over a limit are counted by the limit, those of a dry run apart', async (t) => {
+  const { under, text } = telemetry()
+  under.exchangeEnded(report({ status: 429, flags: ['RL'], reason: 'shop/a/x shop/a/y', wouldRefuse: ['shop/b/z'] }))
+  under.exchangeEnded(report({ wouldRefuse: ['shop/b/z'] }))
+  under.exchangeEnded(report({ status: 503, flags: ['UF'], reason: 'something else' }))
+  const counted = (await text()).split('\n').filter((line) => line.startsWith('culvert_rate_limited_requests_total{'))
+  t.same(counted.toSorted(), [
+    'culvert_rate_limited_requests_total{limit="shop/a/x",outcome="refused"} 1',
+    'culvert_rate_limited_requests_total{limit="shop/a/y",outcome="refused"} 1',
+    'culvert_rate_limited_requests_total{limit="shop/b/z",outcome="dry_run"} 2',
+  ])
+})
+
 t.test('the number of series is bounded, and one that comes again counts on', async (t) => {
   const { under, text } = telemetry(4)
   for (let round = 0; round < 3; round++) {
