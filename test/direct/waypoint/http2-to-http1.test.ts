@@ -87,7 +87,7 @@ function echoing(): http.Server {
 t.test('requests, answers, interim answers and trailers cross over', async (t) => {
   const { client, wires } = await scene(t, echoing())
   const stream = client.request(
-    { ':method': 'POST', ':path': '/a/../b', ':authority': 'orders', te: 'trailers', cookie: ['a=1', 'b=2'] },
+    { ':method': 'POST', ':path': '/b', ':authority': 'orders', te: 'trailers', cookie: ['a=1', 'b=2'] },
     { waitForTrailers: true },
   )
   stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '7' }))
