@@ -10,14 +10,14 @@ import { resultsOf, seriesOf } from '../results.ts'
 import { type Outcome, runScenarios } from '../runner.ts'
 import { renderTable } from '../table.ts'
 import { scenarios } from './scenarios.ts'
-import { hops, type Subject, subjects } from './subjects.ts'
+import { hops, isPlain, meshSubjects, plainSubjects, type Subject, subjects } from './subjects.ts'
 import type { Target } from './target.ts'
 import { World } from './world.ts'
 
 const usage = `npm run bench:waypoint [-- FLAGS]
 
   --quick            small answers over HTTP/1.1 and HTTP/2 and gRPC, one second each, 3 rounds
-  --subjects A,B     of ${subjects.join(', ')}
+  --subjects A,B     of ${subjects.join(', ')} (quick: without plain-)
   --scenarios A,B    names or groups: ${scenarios.map(({ name }) => name).join(', ')}; http1, http2, grpc
   --rounds N         (5; quick: 3)
   --seconds N        length of one run (2; quick: 1)
@@ -57,7 +57,7 @@ function readOptions(words: readonly string[]) {
   const chosen = list(values.subjects, subjects, '--subjects')
   return {
     help: values.help === true,
-    subjects: subjects.filter((name) => chosen.length === 0 || chosen.includes(name)),
+    subjects: subjects.filter((name) => (chosen.length > 0 ? chosen.includes(name) : !quick || !isPlain(name))),
     scenarios: scenarios.filter(({ name, group, quick: short }) =>
       wanted.length > 0 ? wanted.includes(name) || wanted.includes(group) : short || !quick,
     ),
@@ -123,7 +123,12 @@ async function warmUp(targets: readonly Target[], signal: AbortSignal): Promise<
 
 function report(options: Options, { samples, failures }: Outcome): void {
   const series = seriesOf(samples)
-  process.stdout.write(`\n${renderTable(series, options.subjects, 'culvert')}\nhops:\n`)
+  const of = (group: readonly Subject[]): readonly Subject[] => group.filter((name) => options.subjects.includes(name))
+  process.stdout.write(`\n${renderTable(series, of(meshSubjects), 'culvert')}`)
+  if (of(plainSubjects).length > 0) {
+    process.stdout.write(`\nwithout a mesh:\n${renderTable(series, of(plainSubjects), 'plain-culvert')}`)
+  }
+  process.stdout.write('\nhops:\n')
   for (const subject of options.subjects)
     process.stdout.write(`  ${subject}: ${hops[subject as Subject].join(' → ')}\n`)
   const judged: readonly Judged[] = judge(series, goals)

@@ -2,10 +2,22 @@
 import type { Topology, TopologyWorkload } from '../../lab/topology.ts'
 
 /** `direct`: the mesh without a layer-7 proxy. The others: a proxy between the same daemons. */
-export const subjects = ['direct', 'culvert', 'haproxy', 'nginx'] as const
+export const meshSubjects = ['direct', 'culvert', 'haproxy', 'nginx'] as const
+/** The same without a mesh: namespaces that are not enrolled, the proxy alone between client and application. */
+export const plainSubjects = ['plain-direct', 'plain-culvert', 'plain-haproxy', 'plain-nginx'] as const
+export const subjects = [...meshSubjects, ...plainSubjects] as const
 export type Subject = (typeof subjects)[number]
 export const peers = ['haproxy', 'nginx'] as const
 export type Peer = (typeof peers)[number]
+
+export function isPlain(subject: Subject): subject is (typeof plainSubjects)[number] {
+  return subject.startsWith('plain-')
+}
+
+/** Who it is, with or without a mesh. */
+export function proxyOf(subject: Subject): (typeof meshSubjects)[number] {
+  return subject.replace(/^plain-/, '') as (typeof meshSubjects)[number]
+}
 
 export const hosts = { client: 'hc', proxy: 'hp', server: 'hs' } as const
 
@@ -21,25 +33,36 @@ export const hops: Readonly<Record<Subject, readonly string[]>> = {
   culvert: ['daemon@hc', 'waypoint', 'daemon@hs'],
   haproxy: ['daemon@hc', 'daemon@hp', 'haproxy', 'daemon@hp', 'daemon@hs'],
   nginx: ['daemon@hc', 'daemon@hp', 'nginx', 'daemon@hp', 'daemon@hs'],
+  'plain-direct': [],
+  'plain-culvert': ['waypoint as a plain proxy'],
+  'plain-haproxy': ['haproxy'],
+  'plain-nginx': ['nginx'],
 }
 
-/** Name of the Service that the client calls for a subject. */
+/** Name of the Service that the client calls for a subject in the mesh. */
 export function frontendOf(subject: Subject): string {
   return subject === 'culvert' ? 'behind-waypoint' : subject
 }
 
-/** The application behind a subject: one behind the waypoint, one for all others, since a waypoint's destinations take nothing else. */
+/** The application behind a subject: with a mesh one behind the waypoint, one for all others, since a waypoint's destinations take nothing else. */
 export function applicationOf(subject: Subject): string {
   return subject === 'culvert' ? 'application-behind' : 'application'
 }
+
+/** Workload of the client, the peer or the application, as the lab takes it. */
+export function workloadOf(subject: Subject, name: string): string {
+  return `${name}.${isPlain(subject) ? plainNamespace : namespace}`
+}
+
+const plainNamespace = 'plain'
 
 export const waypointName = 'wp'
 export const namespace = 'mesh'
 
 export function waypointTopology(): Topology {
-  const at = (name: string, host: string, app: string): TopologyWorkload => ({
+  const at = (name: string, host: string, app: string, inNamespace = namespace): TopologyWorkload => ({
     name,
-    namespace,
+    namespace: inNamespace,
     serviceAccount: app,
     host,
     labels: { app },
@@ -53,6 +76,9 @@ export function waypointTopology(): Topology {
       ...peers.map((peer) => at(peer, hosts.proxy, peer)),
       at('application', hosts.server, 'application'),
       at('application-behind', hosts.server, 'application-behind'),
+      at('client', hosts.client, 'client', plainNamespace),
+      ...['culvert', ...peers].map((proxy) => at(proxy, hosts.proxy, proxy, plainNamespace)),
+      at('application', hosts.server, 'application', plainNamespace),
     ],
     waypoints: [{ name: waypointName, namespace, host: hosts.proxy, replicas: 1 }],
   }

@@ -7,13 +7,15 @@ import type { LabSelector } from '../../lab/state.ts'
 import { cpuMicroseconds, processTree } from '../process-tree.ts'
 import { parseWrk, type WrkPlan, type WrkReport, wrkCommand } from '../wrk.ts'
 import { type H2loadPlan, type H2loadReport, h2loadCommand, parseH2load, percentilesOf } from './h2load.ts'
-import { frontendOf, hops, namespace, ports, type Subject } from './subjects.ts'
+import { frontendOf, hops, namespace, ports, type Subject, workloadOf } from './subjects.ts'
 
 export interface TargetFacts {
   readonly name: Subject
   readonly selector: LabSelector
   /** The peer's process. */
   readonly pid?: number
+  /** Where the client connects; in the mesh the name of a Service. */
+  readonly address?: string
   /** Where generators write. */
   readonly folder: string
 }
@@ -73,11 +75,12 @@ export class Target {
   }
 
   get #host(): string {
-    return `${frontendOf(this.name)}.${namespace}`
+    return this.#facts.address ?? `${frontendOf(this.name)}.${namespace}`
   }
 
   #run(command: readonly string[], seconds: number) {
-    return execInWorkload(this.#facts.selector, `client.${namespace}`, command, { timeoutMs: (seconds + 30) * 1_000 })
+    const { name, selector } = this.#facts
+    return execInWorkload(selector, workloadOf(name, 'client'), command, { timeoutMs: (seconds + 30) * 1_000 })
   }
 }
 

@@ -17,13 +17,14 @@ import { render } from '../peers.ts'
 import {
   applicationOf,
   hosts,
-  namespace,
+  isPlain,
   type Peer,
-  peers,
   ports,
+  proxyOf,
   type Subject,
   waypointManifests,
   waypointTopology,
+  workloadOf,
 } from './subjects.ts'
 import { Target, waypointUnit } from './target.ts'
 
@@ -37,6 +38,8 @@ export interface WorldOptions {
   readonly signal: AbortSignal
 }
 
+const plainProxy = fileURLToPath(new URL('./plain-proxy.ts', import.meta.url))
+const noWarning = '--disable-warning=ExperimentalWarning'
 const unlimited: readonly string[] = ['sh', '-c', 'ulimit -n "$(ulimit -Hn)" && exec "$@"', 'sh']
 const configured: Readonly<Record<Peer, { readonly template: string; readonly command: readonly string[] }>> = {
   haproxy: { template: 'haproxy.cfg', command: ['haproxy', '-db', '-f'] },
@@ -90,14 +93,16 @@ export class World {
     const { subjects, progress, workers } = this.#options
     progress('starting the applications and the peers')
     this.#writeBodies()
-    for (const name of ['application', 'application-behind']) {
-      const values = { FOLDER: this.#folder, NAME: name, THREADS: 1, HTTP: ports.http, H2: ports.h2 }
-      const file = this.#write(`${name}.conf`, render(template('application.conf'), values))
-      this.#spawn(name, ['nginx', '-e', 'stderr', '-c', file])
+    for (const workload of new Set(subjects.map(applicationAt))) {
+      const values = { FOLDER: this.#folder, NAME: workload, THREADS: 1, HTTP: ports.http, H2: ports.h2 }
+      const file = this.#write(`${workload}.conf`, render(template('application.conf'), values))
+      this.#spawn(workload, ['nginx', '-e', 'stderr', '-c', file])
     }
     for (const name of subjects) {
-      const pid = isPeer(name) ? { pid: this.#startPeer(name, workers) } : {}
-      this.#targets.push(new Target({ name, selector: this.#lab.selector, folder: this.#folder, ...pid }))
+      const pid = this.#startProxy(name, workers)
+      const facts = { name, selector: this.#lab.selector, folder: this.#folder, ...(pid === undefined ? {} : { pid }) }
+      const entry = proxyOf(name) === 'direct' ? applicationAt(name) : workloadOf(name, proxyOf(name))
+      this.#targets.push(new Target(isPlain(name) ? { ...facts, address: this.#address(entry) } : facts))
     }
     await Promise.all(this.#targets.map((target) => this.#waitAnswer(target)))
   }
@@ -113,13 +118,27 @@ export class World {
     writeFileSync(join(folder, 'grpc', 'unary'), message)
   }
 
-  #startPeer(peer: Peer, threads: number): number {
-    const { template: name, command } = configured[peer]
-    const [application = ''] = this.#lab.plan.workloads.find(
-      (workload) => workloadKey(workload) === `${applicationOf(peer)}.${namespace}`,
-    )!.addresses
-    const values = { FOLDER: this.#folder, THREADS: threads, HTTP: ports.http, H2: ports.h2, APPLICATION: application }
-    return this.#spawn(peer, [...command, this.#write(name, render(template(name), values))])
+  /** Undefined where the lab runs what stands between, or nobody does. */
+  #startProxy(subject: Subject, threads: number): number | undefined {
+    const proxy = proxyOf(subject)
+    const application = this.#address(applicationAt(subject))
+    const workload = workloadOf(subject, proxy)
+    if (proxy === 'direct' || subject === 'culvert') return undefined
+    if (proxy === 'culvert') return this.#spawn(workload, [process.execPath, noWarning, plainProxy, application])
+    const { template: name, command } = configured[proxy]
+    const values = {
+      NAME: subject,
+      FOLDER: this.#folder,
+      THREADS: threads,
+      HTTP: ports.http,
+      H2: ports.h2,
+      APPLICATION: application,
+    }
+    return this.#spawn(workload, [...command, this.#write(`${subject}-${name}`, render(template(name), values))])
+  }
+
+  #address(workload: string): string {
+    return this.#lab.plan.workloads.find((each) => workloadKey(each) === workload)!.addresses[0]
   }
 
   #write(name: string, text: string): string {
@@ -131,7 +150,7 @@ export class World {
   #spawn(workload: string, command: readonly string[]): number {
     const child = spawnInWorkload(
       this.#lab.selector,
-      `${workload}.${namespace}`,
+      workload,
       [...unlimited, ...command],
       ['ignore', 'inherit', 'inherit'],
     )
@@ -160,8 +179,9 @@ export class World {
   }
 }
 
-function isPeer(subject: Subject): subject is Peer {
-  return (peers as readonly string[]).includes(subject)
+/** The workload of the application behind a subject. */
+function applicationAt(subject: Subject): string {
+  return workloadOf(subject, applicationOf(subject))
 }
 
 function template(name: string): string {
