@@ -14,16 +14,31 @@ interface Ring {
   readonly jobs: number
   /** For one file. */
   readonly timeoutSeconds: number
+  /** Files that have the machine for themselves, after the others: they weigh processes or time what happens. */
+  readonly alone?: readonly string[]
   readonly needsRoot?: boolean
   /** May have no test files yet. */
   readonly mayBeEmpty?: boolean
 }
 
+const aloneInNamespaces = [
+  'hbone-peer',
+  'idle',
+  'mixed',
+  'partition',
+  'replicas',
+  'restarts',
+  'short-connections',
+  'transfer',
+  'waypoint-streams',
+  'worker-crash',
+]
+
 const rings: readonly Ring[] = [
   { name: 'unit', jobs: 2, timeoutSeconds: 60 },
   { name: 'repo', jobs: 2, timeoutSeconds: 120 },
   { name: 'direct', jobs: 2, timeoutSeconds: 120 },
-  { name: 'netns', jobs: 1, timeoutSeconds: 900, needsRoot: true },
+  { name: 'netns', jobs: 2, timeoutSeconds: 900, needsRoot: true, alone: aloneInNamespaces },
   { name: 'e2e', jobs: 1, timeoutSeconds: 900, needsRoot: true },
 ]
 
@@ -55,10 +70,25 @@ async function runRing(ring: Ring): Promise<RingResult> {
     return result({ passed: 0, failed: 1 }, 'cannot run: it makes network namespaces and needs root')
   }
   say(`\n${ring.name}`)
+  const alone = new Set((ring.alone ?? []).map((name) => `test/${ring.name}/${name}.test.ts`))
+  const missing = [...alone].filter((file) => !files.includes(file))
+  if (missing.length > 0) return result({ passed: 0, failed: 1 }, `there is no ${missing.join(', ')}`)
+  const together = await runFiles(
+    ring,
+    ring.jobs,
+    files.filter((file) => !alone.has(file)),
+  )
+  const after = await runFiles(ring, 1, [...alone])
+  return result({ passed: together.passed + after.passed, failed: together.failed + after.failed })
+}
+
+async function runFiles(ring: Ring, jobs: number, files: readonly string[]): Promise<Count> {
+  if (files.length === 0) return { passed: 0, failed: 0 }
   const tally = new Tally(say)
-  const options = [`--jobs=${ring.jobs}`, `--timeout=${ring.timeoutSeconds}`]
-  const problem = await tap([...options, ...files], (line) => tally.line(line))
-  return result(tally.end(problem))
+  const problem = await tap([`--jobs=${jobs}`, `--timeout=${ring.timeoutSeconds}`, ...files], (line) =>
+    tally.line(line),
+  )
+  return tally.end(problem)
 }
 
 /** Runs tap on the Node that runs this; resolves to how it ended badly, undefined where it ended well. */
