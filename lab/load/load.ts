@@ -24,7 +24,7 @@ export interface LoadPlan {
   readonly slowMs?: number
   /** Each request names itself with a header `x-echo-uuid` of its own: this text and its number. */
   readonly uuid?: string
-  /** As every HTTP client does: once more, where a kept connection ended before a byte of the answer. Counted as `stale`. */
+  /** As every HTTP client does: again, where a kept connection ended before a byte of the answer. Counted as `stale`. */
   readonly retryStale?: boolean
 }
 
@@ -116,12 +116,14 @@ class Load {
   }
 
   async #tried(number: number): Promise<string> {
-    try {
-      return await this.#one(number)
-    } catch (error: unknown) {
-      if (this.#plan.retryStale !== true || !(error as Stale).stale) throw error
-      this.#stale++
-      return this.#one(number)
+    // As often as there are connections: those that were kept beside this one may have ended with it.
+    for (let left = this.#plan.concurrency ?? 1; ; left -= 1) {
+      try {
+        return await this.#one(number)
+      } catch (error: unknown) {
+        if (this.#plan.retryStale !== true || !(error as Stale).stale || left === 0) throw error
+        this.#stale++
+      }
     }
   }
 
