@@ -40,6 +40,8 @@ export interface WorldOptions {
 
 const plainProxy = fileURLToPath(new URL('./plain-proxy.ts', import.meta.url))
 const noWarning = '--disable-warning=ExperimentalWarning'
+/** In a call that streams. */
+const streamedMessages = 1_000
 const unlimited: readonly string[] = ['sh', '-c', 'ulimit -n "$(ulimit -Hn)" && exec "$@"', 'sh']
 const configured: Readonly<Record<Peer, { readonly template: string; readonly command: readonly string[] }>> = {
   haproxy: { template: 'haproxy.cfg', command: ['haproxy', '-db', '-f'] },
@@ -116,6 +118,9 @@ export class World {
     const message = Buffer.concat([Buffer.from([0, 0, 0, 0, 100]), Buffer.alloc(100, 1)])
     writeFileSync(join(folder, 'message'), message)
     writeFileSync(join(folder, 'grpc', 'unary'), message)
+    const messages = Buffer.concat(Array.from({ length: streamedMessages }, () => message))
+    writeFileSync(join(folder, 'messages'), messages)
+    writeFileSync(join(folder, 'grpc', 'stream'), messages)
   }
 
   /** Undefined where the lab runs what stands between, or nobody does. */
