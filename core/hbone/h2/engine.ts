@@ -278,7 +278,8 @@ export class Engine<S extends SessionStream> {
     const stream = this.#current
     this.#current = undefined
     this.#window.consume(this.#frameBytes)
-    if (!endStream && this.#frameBytes - padding === 0) this.#floods.control()
+    if (this.#frameBytes > padding) this.#floods.received()
+    else if (!endStream) this.#floods.control()
     if (stream === undefined) return
     if (padding > 0) stream.consumed(padding)
     if (endStream && !stream.ended) stream.remoteEnd()

@@ -11,6 +11,10 @@ const settingsBurst = 64
 const settingsPerSecond = 10
 const windowUpdateBurst = 20_000
 const windowUpdatesPerSecond = 10_000
+/** What makes an honest peer send frames without a use: it measures the path by PINGs while DATA comes (gRPC), resets what is over (nginx). */
+const controlsPerSent = 2
+const controlsPerReceived = 1
+const controlsPerAnswer = 4
 /** An honest peer may answer every DATA frame with two updates, or every so many bytes with one. */
 const updatesPerFrame = 4
 const bytesPerUpdate = 1_024
@@ -43,9 +47,20 @@ export class Floods {
     if (!this.#windowUpdates.spend()) throw tooMuch('too many WINDOW_UPDATE')
   }
 
-  /** We sent DATA, which the peer answers with window updates. */
+  /** We sent DATA, which the peer answers with window updates and may measure. */
   sent(bytes: number): void {
     this.#windowUpdates.earn(updatesPerFrame + bytes / bytesPerUpdate)
+    if (bytes > 0) this.#controls.earn(controlsPerSent)
+  }
+
+  /** DATA with something in it came. */
+  received(): void {
+    this.#controls.earn(controlsPerReceived)
+  }
+
+  /** A server answered what we asked. */
+  answered(): void {
+    this.#controls.earn(controlsPerAnswer)
   }
 }
 

@@ -84,6 +84,7 @@ export class HeaderBlocks<S extends SessionStream> {
       else rules.onInformational(stream, fields, tooLarge)
       return
     }
+    if (!isServer) floods.answered()
     stream.opened = true
     // The end first: the owner sees a stream as it is.
     if (endStream) stream.remoteEnd()
