@@ -30,6 +30,7 @@ const aloneInNamespaces = [
   'restarts',
   'short-connections',
   'transfer',
+  'waypoint-changes',
   'waypoint-streams',
   'worker-crash',
 ]

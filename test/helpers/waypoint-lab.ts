@@ -9,7 +9,9 @@ import { killUnit, releaseUnit, stopUnit, unitProcess, waitRestarted } from '../
 import { waitUntil } from '../../lab/lab.ts'
 import type { RunningLoad } from '../../lab/load/in-workload.ts'
 import type { LoadPlan, LoadReport } from '../../lab/load/load.ts'
+import { meshParts } from '../../lab/mesh.ts'
 import { getInside } from '../../lab/probe.ts'
+import { waitReady } from '../../lab/ready.ts'
 import { hostFolders } from '../../lab/units.ts'
 import { waypointUnitName } from '../../lab/waypoints.ts'
 import { removeWorkloadFile, writeWorkloadFile } from '../../lab/workload-file.ts'
@@ -181,6 +183,10 @@ export class WaypointLab {
     await stopUnit(selector, replica)
     releaseUnit(selector, replica)
     await waitRestarted(selector, replica, before)
+    // It takes tunnels again, and every host has heard of it: the next one may go.
+    const { client, lab } = this.mesh
+    const waypoints = meshParts(client, lab.plan).filter(({ unit }) => unit === replica)
+    await waitReady(lab.paths, waypoints, 60_000)
     await this.mesh.converge()
   }
 

@@ -21,7 +21,7 @@ t.test('under load', async (t) => {
   })
 
   await t.test('nor do replicas of the waypoint that are restarted, and instances that die', async (t) => {
-    const plan = { ...quiet, seconds: 22, restartEvery: 8, killEvery: 6 }
+    const plan = { ...quiet, seconds: 30, restartEvery: 10, killEvery: 7 }
     const figures = await underChange(lab, plan)
     t.same(changeProblems(figures, plan), [])
     t.ok(figures.restarts >= 1 && figures.kills >= 1, `${figures.restarts} restarts, ${figures.kills} kills`)
