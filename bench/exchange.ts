@@ -117,7 +117,7 @@ stack.update()
 /** A client connection has an origin of its own. */
 function accept(stream: TunnelHttp2Stream): void {
   const own: Origin = { ...origin, address: { ...origin.address } }
-  const http = { origin: own, handler: stack.handle, pathNormalization: 'BASE', clock } as const
+  const http = { origin: own, handler: stack.handle, clock } as const
   const never = (): never => {
     throw new Error('not HTTP/1.1')
   }

@@ -87,7 +87,7 @@ function parse(words: readonly string[]) {
   }
 }
 
-function list(text: string | undefined, known: readonly string[], flag: string): readonly string[] {
+export function list(text: string | undefined, known: readonly string[], flag: string): readonly string[] {
   const words = (text ?? '').split(',').filter((word) => word !== '')
   const strange = words.filter((word) => !known.includes(word))
   if (strange.length === 0) return words
@@ -100,7 +100,7 @@ function positive(text: string | undefined, fallback: number, flag: string): num
   throw new MeshError('CONFIG_INVALID', `${flag}: expected a number above 0, found "${text}"`)
 }
 
-function whole(text: string | undefined, fallback: number, flag: string): number {
+export function whole(text: string | undefined, fallback: number, flag: string): number {
   const value = positive(text, fallback, flag)
   if (Number.isInteger(value)) return value
   throw new MeshError('CONFIG_INVALID', `${flag}: expected a whole number, found "${text}"`)

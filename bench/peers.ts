@@ -44,7 +44,7 @@ export function peerProcess(peer: Peer, end: End, facts: PeerFacts): Configured 
 }
 
 /** As many descriptors as root may have here: ten thousand connections need two each in a proxy. */
-const unlimited: readonly string[] = ['sh', '-c', 'ulimit -n "$(ulimit -Hn)" && exec "$@"', 'sh']
+export const unlimited: readonly string[] = ['sh', '-c', 'ulimit -n "$(ulimit -Hn)" && exec "$@"', 'sh']
 
 function peerCommand(peer: Peer, file: string): readonly string[] {
   switch (peer) {

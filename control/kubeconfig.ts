@@ -5,10 +5,10 @@ import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { MeshError } from '../core/base/errors.ts'
+import { readPrivate, writePrivate } from '../core/base/private-file.ts'
 import { formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
 import type { Caller } from './api/request.ts'
 import type { Vault } from './ca/vault.ts'
-import { readPrivateFile, writePrivateFile } from './state-files.ts'
 
 /** What `api.json` in the state directory says. */
 interface PublishedApi {
@@ -29,7 +29,7 @@ export async function apiToken(vault: Vault, stateDir: string): Promise<string> 
   const known = (stored ?? '').trim()
   const token = known === '' ? (await vault.replace('api-token', newToken(), stored)).trim() : known
   const file = join(stateDir, 'api-token')
-  if ((await readPrivateFile(file))?.trim() !== token) await writePrivateFile(file, `${token}\n`)
+  if ((await readPrivate(file))?.trim() !== token) await writePrivate(file, `${token}\n`)
   return token
 }
 
@@ -54,8 +54,8 @@ function digest(token: string): Buffer {
 /** Writes down where the API listens, for `culvert kubeconfig` and for a later start on the same port. */
 export async function publishApi(stateDir: string, address: SocketAddress, ca: string): Promise<PublishedApi> {
   const published: PublishedApi = { address, server: `https://${formatSocketAddress(reachable(address))}`, ca }
-  await writePrivateFile(join(stateDir, 'api.json'), `${JSON.stringify(published, null, 2)}\n`)
-  await writePrivateFile(join(stateDir, 'kubeconfig'), await renderKubeconfig(stateDir))
+  await writePrivate(join(stateDir, 'api.json'), `${JSON.stringify(published, null, 2)}\n`)
+  await writePrivate(join(stateDir, 'kubeconfig'), await renderKubeconfig(stateDir))
   return published
 }
 
@@ -67,7 +67,7 @@ export async function lastApiAddress(stateDir: string): Promise<SocketAddress | 
 /** The administrator's kubeconfig, YAML. Throws CONFIG_INVALID where no control plane has been started in `stateDir`. */
 export async function renderKubeconfig(stateDir: string): Promise<string> {
   const published = await readPublished(stateDir)
-  const token = (await readPrivateFile(join(stateDir, 'api-token')))?.trim()
+  const token = (await readPrivate(join(stateDir, 'api-token')))?.trim()
   if (published === undefined || token === undefined) {
     const hint = `start it with \`culvert control --state-dir ${stateDir}\``
     throw new MeshError(
@@ -91,7 +91,7 @@ export async function renderKubeconfig(stateDir: string): Promise<string> {
 
 async function readPublished(stateDir: string): Promise<PublishedApi | undefined> {
   const file = join(stateDir, 'api.json')
-  const content = await readPrivateFile(file)
+  const content = await readPrivate(file)
   if (content === undefined) return undefined
   try {
     return JSON.parse(content) as PublishedApi

@@ -1,11 +1,11 @@
 // What the daemon shows on its admin, metrics and health ports. Nothing here carries a private key. Wired by app.ts.
 
-import { dumpRoute, liveRoute, logLevelRoute, metricsRoute, readyRoute } from '../core/admin/routes.ts'
+import { dumpRoute, healthRoutes, logLevelRoute, metricsRoute } from '../core/admin/routes.ts'
 import type { HttpRoutes } from '../core/admin/server.ts'
 import type { Logger } from '../core/base/log.ts'
 import { MetricSet, type MetricSnapshot } from '../core/base/metrics.ts'
 import type { Readiness } from '../core/base/readiness.ts'
-import type { IssuedCertificate } from '../core/identity/certificate.ts'
+import { certificateView } from '../core/identity/certificate.ts'
 import type { AgentClient } from './agent-client.ts'
 import type { HandoffState } from './handoff-state.ts'
 import type { Workers } from './workers.ts'
@@ -30,21 +30,17 @@ export function adminRoutes(deps: AdminDeps): HttpRoutes {
       pid: process.pid,
       agentConnected: deps.agent.connected,
       workloads: state.workloads,
-      certificates: state.certificates.map(viewOf),
+      certificates: state.certificates.map(certificateView),
       snapshot: state.snapshot.toDelta(),
     })),
     '/workloads': dumpRoute(() => state.workloads),
-    '/certificates': dumpRoute(() => state.certificates.map(viewOf)),
+    '/certificates': dumpRoute(() => state.certificates.map(certificateView)),
     '/connections': dumpRoute(async () => (await workers.some('connections', {})).flat()),
     '/logging': logging,
     'POST /logging': logging,
     ...healthRoutes(deps),
     ...metricsRoutes(deps),
   }
-}
-
-export function healthRoutes({ readiness, draining }: AdminDeps): HttpRoutes {
-  return { '/healthz/ready': readyRoute(readiness, draining), '/healthz/live': liveRoute() }
 }
 
 export function metricsRoutes(deps: AdminDeps): HttpRoutes {
@@ -67,14 +63,4 @@ function ownMetrics({ build, state, agent }: AdminDeps): MetricSnapshot {
   ])
   for (const { identity, notAfter } of state.certificates) expiry.labels([identity]).set(Math.floor(notAfter / 1000))
   return metrics.snapshot()
-}
-
-/** A certificate for people: all but its key. */
-function viewOf({ identity, chainPem, notBefore, notAfter }: IssuedCertificate): object {
-  return {
-    identity,
-    notBefore: new Date(notBefore).toISOString(),
-    notAfter: new Date(notAfter).toISOString(),
-    chain: chainPem,
-  }
 }

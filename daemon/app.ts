@@ -1,13 +1,15 @@
 // The daemon's one wiring place: agent's socket, certificates, saved state, admin servers in this thread, connections in the
 // data workers. Called by cli/commands/daemon.ts and by tests.
+
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { healthRoutes } from '../core/admin/routes.ts'
 import { createLogger, type Logger } from '../core/base/log.ts'
 import { Readiness } from '../core/base/readiness.ts'
 import { CertificateCache } from '../core/identity/cache.ts'
 import type { SocketAddress } from '../core/net/address.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
-import { type AdminDeps, adminRoutes, healthRoutes, metricsRoutes } from './admin.ts'
+import { type AdminDeps, adminRoutes, metricsRoutes } from './admin.ts'
 import { AdminPorts } from './admin-ports.ts'
 import { AgentClient } from './agent-client.ts'
 import type { DaemonConfig } from './config.ts'

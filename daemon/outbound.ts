@@ -12,12 +12,12 @@ import { baggageOf, newTraceparent } from '../core/hbone/tunnel-headers.ts'
 import type { TunnelKey } from '../core/hbone/types.ts'
 import type { Workload } from '../core/model/types.ts'
 import { familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
+import { systemCode } from '../core/net/tcp.ts'
 import { carry, originalOf, watchClient } from './carry.ts'
 import { type Connection, type ConnectionFacts, resetStream } from './connections.ts'
 import type { Plane } from './plane.ts'
 import { Report } from './reports.ts'
 import type { Served } from './served.ts'
-import { systemCode } from './sockets.ts'
 
 type Path = Exclude<RouteDecision, { kind: 'refuse' }>
 

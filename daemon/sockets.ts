@@ -4,9 +4,10 @@ import net from 'node:net'
 import { MeshError } from '../core/base/errors.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
 import { marks } from '../core/model/ports.ts'
-import { familyOf, formatSocketAddress, type SocketAddress } from '../core/net/address.ts'
-import { boundSocket, closeDescriptor, NetworkNamespace, tcpListener, tcpSocket } from '../core/net/sys.ts'
+import { familyOf, type SocketAddress } from '../core/net/address.ts'
+import { boundSocket, NetworkNamespace, tcpListener, tcpSocket } from '../core/net/sys.ts'
 import { localEnd, originalDestination, remoteEnd } from '../core/net/sys-ends.ts'
+import { acceptedKeepAlive, connectError, connectSocket, listening } from '../core/net/tcp.ts'
 
 export interface ListenAt {
   /** `0.0.0.0` or `::`. */
@@ -45,94 +46,6 @@ export function sameEnd(a: SocketAddress, b: SocketAddress): boolean {
   return a.port === b.port && a.address === b.address
 }
 
-/** As ztunnel. libuv's own interval of one second would end a quiet connection after ten seconds of an outage. */
-const keepAlive = { enable: true, initialDelay: 180_000, interval: 180_000, count: 9 } as const
-const backlog = 4096
-
-/** What each system error of a connect means to an operator. */
-const hints: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nothing listens there',
-  ETIMEDOUT: 'no answer: is the host up, and does a firewall drop this port?',
-  EHOSTUNREACH: 'the host does not answer: is it up?',
-  ENETUNREACH: 'no route: is there an address of this family on both ends?',
-  EADDRNOTAVAIL: 'no free source port, or the source address is not of this namespace',
-  EMFILE: 'this process has no descriptor left: raise LimitNOFILE or lower maxTotalConnections',
-  ENFILE: 'this machine has no descriptor left: raise fs.file-max',
-  EADDRINUSE: 'no free source port: is tcp_tw_reuse set in this namespace?',
-}
-
-/** No matter where to: this process, or the machine, has none left. */
-const outOfDescriptors: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE'])
-
-/** `ECONNREFUSED` and the like, of the error or of what caused it. */
-export function systemCode(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined
-  if (error instanceof MeshError) return systemCode(error.cause)
-  return 'code' in error && typeof error.code === 'string' ? error.code : systemCode(error.cause)
-}
-
-/** A failed connect as the mesh reports it. */
-export function connectError(to: SocketAddress, error: unknown): MeshError {
-  const known = systemCode(error)
-  const what = known ?? (error instanceof Error ? error.message : String(error))
-  const hint = known === undefined ? undefined : hints[known]
-  const text = `${formatSocketAddress(to)}: ${what}${hint === undefined ? '' : ` (${hint})`}`
-  return new MeshError(outOfDescriptors.has(known ?? '') ? 'LIMIT_REACHED' : 'CONNECT_FAILED', text, { cause: error })
-}
-
-/** Options that every data socket carries: small writes leave at once, a vanished peer is noticed. */
-function tuneSocket(socket: net.Socket): void {
-  socket.setNoDelay(true)
-  socket.setKeepAlive(keepAlive)
-}
-
-/** Connects a fresh socket. The socket is destroyed when the wait fails. */
-export function connectSocket(socket: net.Socket, to: SocketAddress, signal: AbortSignal): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const done = (): void => {
-      socket.off('connect', onConnect)
-      socket.off('error', onError)
-      signal.removeEventListener('abort', onAbort)
-    }
-    const onConnect = (): void => {
-      done()
-      tuneSocket(socket)
-      resolve(socket)
-    }
-    const onError = (error: Error): void => {
-      done()
-      socket.destroy()
-      reject(connectError(to, error))
-    }
-    const onAbort = (): void => {
-      done()
-      socket.once('error', () => {})
-      socket.destroy()
-      reject(signal.reason instanceof MeshError ? signal.reason : connectError(to, signal.reason))
-    }
-    if (signal.aborted) return onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    socket.once('connect', onConnect)
-    socket.once('error', onError)
-    socket.connect({ host: to.address, port: to.port })
-  })
-}
-
-/** Resolves once `server` listens on a bound descriptor, rejects with the system error. */
-function listening(server: net.Server, descriptor: number): Promise<net.Server> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => {
-      closeDescriptor(descriptor)
-      reject(error)
-    })
-    // `backlog` counts as an argument of its own only: Node ignores the option beside `fd`.
-    server.listen({ fd: descriptor }, backlog, () => {
-      server.removeAllListeners('error')
-      resolve(server)
-    })
-  })
-}
-
 function nameOf(workload: LocalWorkload): string {
   return `${workload.uid} ${workload.netns.inode}`
 }
@@ -168,9 +81,7 @@ export class NamespaceSockets implements Sockets {
   async listen(workload: LocalWorkload, at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<net.Server> {
     const v6Only = familyOf(at.address) === 'ipv6'
     // Shared with the other workers, with the one that replaces this one, and with the next daemon while this one drains.
-    const accepted = {
-      keepAlive: { idleMs: keepAlive.initialDelay, intervalMs: keepAlive.interval, count: keepAlive.count },
-    }
+    const accepted = { keepAlive: acceptedKeepAlive }
     const options = { ...at, mark: marks.proxy, reusePort: true, v6Only, accepted }
     const descriptor = this.namespaceOf(workload).run(() => tcpListener(options))
     return await listening(net.createServer({ allowHalfOpen: true }, onSocket), descriptor)

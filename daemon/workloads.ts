@@ -9,12 +9,12 @@ import { TunnelServer } from '../core/hbone/server.ts'
 import { ports } from '../core/model/ports.ts'
 import type { Workload } from '../core/model/types.ts'
 import { formatSocketAddress } from '../core/net/address.ts'
+import { systemCode } from '../core/net/tcp.ts'
 import { handleConnect } from './inbound.ts'
 import { handleInboundPlaintext } from './inbound-plaintext.ts'
 import { handleOutbound } from './outbound.ts'
 import type { Plane } from './plane.ts'
 import type { Served } from './served.ts'
-import { systemCode } from './sockets.ts'
 
 /** The DNS server of one workload, or whatever else stops with it. */
 export interface Stoppable {

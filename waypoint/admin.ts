@@ -1,11 +1,11 @@
 // What the waypoint shows on its admin, metrics and health ports. Nothing here carries a private key. Wired by app.ts.
-import { dumpRoute, liveRoute, logLevelRoute, metricsRoute, readyRoute } from '../core/admin/routes.ts'
+import { dumpRoute, healthRoutes, logLevelRoute, metricsRoute } from '../core/admin/routes.ts'
 import type { HttpRoutes } from '../core/admin/server.ts'
 import type { Logger } from '../core/base/log.ts'
 import { MetricSet, type MetricSnapshot } from '../core/base/metrics.ts'
 import type { Readiness } from '../core/base/readiness.ts'
 import type { FeedState } from '../core/feed/client.ts'
-import type { IssuedCertificate } from '../core/identity/certificate.ts'
+import { certificateView, type IssuedCertificate } from '../core/identity/certificate.ts'
 import type { DataPlane } from './data-plane.ts'
 
 export interface AdminDeps {
@@ -30,10 +30,10 @@ export function adminRoutes(deps: AdminDeps): HttpRoutes {
       pid: process.pid,
       waypoint: deps.waypoint(),
       feed: deps.feed(),
-      certificates: viewOf(deps.certificate()),
+      certificates: views(deps),
       snapshot: plane.snapshot.toDelta(),
     })),
-    '/certificates': dumpRoute(() => viewOf(deps.certificate())),
+    '/certificates': dumpRoute(() => views(deps)),
     '/clusters': dumpRoute(() => plane.clusters()),
     '/connections': dumpRoute(() => plane.connections()),
     '/logging': logging,
@@ -41,10 +41,6 @@ export function adminRoutes(deps: AdminDeps): HttpRoutes {
     ...healthRoutes(deps),
     ...metricsRoutes(deps),
   }
-}
-
-export function healthRoutes({ readiness, draining }: AdminDeps): HttpRoutes {
-  return { '/healthz/ready': readyRoute(readiness, draining), '/healthz/live': liveRoute() }
 }
 
 export function metricsRoutes(deps: AdminDeps): HttpRoutes {
@@ -67,10 +63,7 @@ function ownMetrics({ build, plane, feed, certificate }: AdminDeps): MetricSnaps
   return metrics.snapshot()
 }
 
-/** A certificate for people: all but its key. */
-function viewOf(certificate: IssuedCertificate | undefined): readonly object[] {
-  if (certificate === undefined) return []
-  const { identity, chainPem, notBefore, notAfter } = certificate
-  const iso = (time: number): string => new Date(time).toISOString()
-  return [{ identity, notBefore: iso(notBefore), notAfter: iso(notAfter), chain: chainPem }]
+function views({ certificate }: AdminDeps): readonly object[] {
+  const current = certificate()
+  return current === undefined ? [] : [certificateView(current)]
 }

@@ -1,7 +1,9 @@
 // The waypoint's one wiring place: membership and model from the feed, its certificate, the data plane, the admin servers. Called by
 // cli/commands/waypoint.ts and by tests. One data thread: the model, the tunnels and the requests are in this one.
+
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { healthRoutes } from '../core/admin/routes.ts'
 import { startHttp } from '../core/admin/server.ts'
 import { sleep } from '../core/base/deadline.ts'
 import { MeshError } from '../core/base/errors.ts'
@@ -14,7 +16,7 @@ import { CertificateCache } from '../core/identity/cache.ts'
 import type { IssuedCertificate } from '../core/identity/certificate.ts'
 import type { SocketAddress } from '../core/net/address.ts'
 import { warmThreadPool } from '../core/net/sys.ts'
-import { type AdminDeps, adminRoutes, healthRoutes, metricsRoutes } from './admin.ts'
+import { type AdminDeps, adminRoutes, metricsRoutes } from './admin.ts'
 import { hostOf, type WaypointConfig } from './config.ts'
 import { DataPlane } from './data-plane.ts'
 import { identityOf, reportOf, selfOf } from './self.ts'

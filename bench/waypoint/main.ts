@@ -4,8 +4,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { asMeshError, MeshError } from '../../core/base/errors.ts'
+import { asMeshError } from '../../core/base/errors.ts'
 import { type Judged, judge, renderJudged } from '../goals.ts'
+import { list, whole } from '../options.ts'
 import { resultsOf, seriesOf } from '../results.ts'
 import { type Outcome, runScenarios } from '../runner.ts'
 import { renderTable } from '../table.ts'
@@ -67,19 +68,6 @@ function readOptions(words: readonly string[]) {
     profile: values.profile === undefined ? undefined : resolve(values.profile),
     output: values.output ?? (quick ? undefined : 'bench/results/waypoint.json'),
   }
-}
-
-function list(text: string | undefined, known: readonly string[], flag: string): readonly string[] {
-  const words = (text ?? '').split(',').filter((word) => word !== '')
-  const strange = words.filter((word) => !known.includes(word))
-  if (strange.length === 0) return words
-  throw new MeshError('CONFIG_INVALID', `${flag}: no ${strange.join(', ')}; there are ${known.join(', ')}`)
-}
-
-function whole(text: string | undefined, fallback: number, flag: string): number {
-  const value = text === undefined ? fallback : Number(text)
-  if (Number.isInteger(value) && value > 0 && value <= 10_000) return value
-  throw new MeshError('CONFIG_INVALID', `${flag}: expected a whole number above 0, found "${text}"`)
 }
 
 type Options = ReturnType<typeof readOptions>

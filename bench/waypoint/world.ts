@@ -13,7 +13,7 @@ import { stopUnit } from '../../lab/faults.ts'
 import { type Lab, upLab, waitUntil } from '../../lab/lab.ts'
 import { workloadKey } from '../../lab/units.ts'
 import { parse } from '../../test/helpers/netns-world.ts'
-import { render } from '../peers.ts'
+import { render, unlimited } from '../peers.ts'
 import {
   applicationOf,
   hosts,
@@ -42,7 +42,6 @@ const plainProxy = fileURLToPath(new URL('./plain-proxy.ts', import.meta.url))
 const noWarning = '--disable-warning=ExperimentalWarning'
 /** In a call that streams. */
 const streamedMessages = 1_000
-const unlimited: readonly string[] = ['sh', '-c', 'ulimit -n "$(ulimit -Hn)" && exec "$@"', 'sh']
 const configured: Readonly<Record<Peer, { readonly template: string; readonly command: readonly string[] }>> = {
   haproxy: { template: 'haproxy.cfg', command: ['haproxy', '-db', '-f'] },
   nginx: { template: 'nginx.conf', command: ['nginx', '-e', 'stderr', '-c'] },

@@ -1,7 +1,8 @@
 // Where the control plane keeps what must stay secret: the signing keys and the API token. A lone control plane keeps them in files of
 // its state directory; replicas share them sealed, in the store (../replicas/shared-vault.ts).
 import { join } from 'node:path'
-import { privateDirectory, readPrivateFile, writePrivateFile } from '../state-files.ts'
+import { readPrivate, writePrivate } from '../../core/base/private-file.ts'
+import { privateDirectory } from '../state-files.ts'
 
 export interface Vault {
   /** How messages name the place. */
@@ -19,9 +20,9 @@ export async function fileVault(...parts: readonly string[]): Promise<Vault> {
   const directory = await privateDirectory(...parts)
   return {
     place: directory,
-    read: (name) => readPrivateFile(join(directory, name)),
+    read: (name) => readPrivate(join(directory, name)),
     replace: async (name, secret) => {
-      await writePrivateFile(join(directory, name), secret)
+      await writePrivate(join(directory, name), secret)
       return secret
     },
   }

@@ -3,7 +3,7 @@
 import type { Logger } from '../base/log.ts'
 import { exposition, expositionType, type MetricSnapshot } from '../base/metrics.ts'
 import type { Readiness } from '../base/readiness.ts'
-import type { HttpHandler } from './server.ts'
+import type { HttpHandler, HttpRoutes } from './server.ts'
 
 /** 200 when ready; 503 with the pending tasks, one per line, until then. `draining` makes it 503 again at the end. */
 export function readyRoute(readiness: Readiness, draining?: AbortSignal): HttpHandler {
@@ -12,6 +12,11 @@ export function readyRoute(readiness: Readiness, draining?: AbortSignal): HttpHa
     if (readiness.ready) return { status: 200, body: 'ready\n' }
     return { status: 503, body: `${readiness.pending.map((name) => `pending: ${name}`).join('\n')}\n` }
   }
+}
+
+/** What an orchestrator asks. */
+export function healthRoutes(facts: { readonly readiness: Readiness; readonly draining: AbortSignal }): HttpRoutes {
+  return { '/healthz/ready': readyRoute(facts.readiness, facts.draining), '/healthz/live': liveRoute() }
 }
 
 /** 200 as long as the event loop turns. */

@@ -1,5 +1,5 @@
-// Files of a state directory: readable by their owner only, replaced whole or not at all. Used by state-file.ts and by the host
-// certificate (core/feed/host-certificate.ts).
+// Files of a state directory: readable by their owner only, replaced whole or not at all. Used by state-file.ts, by the host certificate
+// (core/feed/host-certificate.ts) and by the control plane.
 import { constants, mkdirSync } from 'node:fs'
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -7,7 +7,7 @@ import { asMeshError } from './errors.ts'
 
 let writes = 0
 
-/** Replaces `file` atomically (mode 0600); a crash leaves the old or the new content. Throws STORE_FAILED. */
+/** Replaces `file` atomically and durably (mode 0600); a crash leaves the old or the new content. Throws STORE_FAILED. */
 export async function writePrivate(file: string, content: string): Promise<void> {
   writes += 1
   const temporary = `${file}.${process.pid}.${writes}.tmp`
@@ -21,9 +21,20 @@ export async function writePrivate(file: string, content: string): Promise<void>
       await handle.close()
     }
     await rename(temporary, file)
+    await syncDirectory(dirname(file))
   } catch (error: unknown) {
     await rm(temporary, { force: true })
     throw asMeshError(error, 'STORE_FAILED')
+  }
+}
+
+/** A rename is durable only once its directory is. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
   }
 }
 

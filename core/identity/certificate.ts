@@ -125,3 +125,9 @@ function checkValidity(parts: IssuedParts, certificate: X509Certificate, now: nu
 function invalid(parts: IssuedParts, what: string): MeshError {
   return new MeshError('IDENTITY_INVALID', `the certificate for ${parts.identity} ${what}`)
 }
+
+/** A certificate for people: all but its key. */
+export function certificateView({ identity, chainPem, notBefore, notAfter }: IssuedCertificate): object {
+  const iso = (time: number): string => new Date(time).toISOString()
+  return { identity, notBefore: iso(notBefore), notAfter: iso(notAfter), chain: chainPem }
+}

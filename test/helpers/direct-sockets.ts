@@ -5,7 +5,8 @@ import { MeshError } from '../../core/base/errors.ts'
 import type { LocalWorkload } from '../../core/feed/handoff.ts'
 import { ports } from '../../core/model/ports.ts'
 import { familyOf, formatSocketAddress, type SocketAddress } from '../../core/net/address.ts'
-import { type ConnectRequest, connectSocket, type ListenAt, type Sockets } from '../../daemon/sockets.ts'
+import { connectSocket } from '../../core/net/tcp.ts'
+import type { ConnectRequest, ListenAt, Sockets } from '../../daemon/sockets.ts'
 import { endOf } from './socket-ends.ts'
 
 /** What an accepted socket claims to be. */

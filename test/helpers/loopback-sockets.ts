@@ -7,7 +7,8 @@ import { deadline } from '../../core/base/deadline.ts'
 import type { LocalWorkload } from '../../core/feed/handoff.ts'
 import { ports } from '../../core/model/ports.ts'
 import { familyOf, type SocketAddress } from '../../core/net/address.ts'
-import { type ConnectRequest, connectSocket, type ListenAt, type Sockets } from '../../daemon/sockets.ts'
+import { connectSocket } from '../../core/net/tcp.ts'
+import type { ConnectRequest, ListenAt, Sockets } from '../../daemon/sockets.ts'
 import { endOf } from './socket-ends.ts'
 
 const waitMs = 10_000

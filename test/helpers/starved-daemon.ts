@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { createInterface } from 'node:readline'
-import { connectSocket } from '../../daemon/sockets.ts'
+import { connectSocket } from '../../core/net/tcp.ts'
 import { PlaneWorld, workload } from './plane-world.ts'
 
 const port = Number(process.argv[2])

@@ -123,8 +123,6 @@ export class Cluster {
       connectTimeoutMs: pool?.connectTimeoutMs,
       idleTimeoutMs: pool?.idleTimeoutMs,
       maxRequestsPerConnection: pool?.maxRequestsPerConnection,
-      maxConnectionDurationMs: pool?.maxConnectionDurationMs,
-      maxConcurrentStreams: pool?.maxConcurrentStreams,
       connections: pool?.maxConnections === undefined ? undefined : this.circuit,
     }
   }

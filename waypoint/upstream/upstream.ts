@@ -21,10 +21,6 @@ export interface UpstreamTarget {
   readonly idleTimeoutMs?: number | undefined
   /** After so many requests a connection is closed; undefined: no limit. */
   readonly maxRequestsPerConnection?: number | undefined
-  /** A connection is closed in order when it is so old. */
-  readonly maxConnectionDurationMs?: number | undefined
-  /** Of HTTP/2, besides what the endpoint allows. */
-  readonly maxConcurrentStreams?: number | undefined
   /** Of the destination's circuit breaker; undefined: no limit. */
   readonly connections?: ConnectionPermits | undefined
 }

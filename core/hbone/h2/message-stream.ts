@@ -1,9 +1,10 @@
 // One stream of a session that carries a request and its answer: plain callbacks in place of node:stream, since there is one of these
 // for every request. Made by message-session.ts for its owner in the waypoint; sent from by sender.ts.
-import { keptBytes, release } from '../../net/read-buffers.ts'
+import { release } from '../../net/read-buffers.ts'
 import { ReceiveWindow } from './flow.ts'
 import type { FrameWriter } from './frame-writer.ts'
 import { HeldBytes } from './held-bytes.ts'
+import { moveToFrame } from './send-queue.ts'
 import type { SessionStream, StreamOwner } from './session-stream.ts'
 
 /** Who makes something of the stream. Told in this order: data, the end; a reset at any time. */
@@ -237,23 +238,7 @@ export class MessageStream implements SessionStream {
   }
 
   #move(writer: FrameWriter, bytes: number): void {
-    const queue = this.#queue!
-    let rest = bytes
-    let done = 0
-    while (rest > 0) {
-      const chunk = queue[done]!
-      const available = chunk.length - this.#sent
-      const part = Math.min(rest, available)
-      writer.payload(part === chunk.length ? chunk : chunk.subarray(this.#sent, this.#sent + part))
-      rest -= part
-      if (part === available) {
-        if (chunk.length >= keptBytes) writer.spend(chunk)
-        done += 1
-        this.#sent = 0
-      } else this.#sent += part
-    }
-    if (done === queue.length) queue.length = 0
-    else if (done > 0) queue.splice(0, done)
+    this.#sent = moveToFrame(writer, this.#queue!, this.#sent, bytes, true)
     this.#queuedBytes -= bytes
     this.#sentBytes += bytes
   }

@@ -2,12 +2,13 @@
 // buffers of node:stream. Made by session.ts; sent from by sender.ts.
 import { Duplex } from 'node:stream'
 import { MeshError } from '../../base/errors.ts'
-import { keptBytes, release } from '../../net/read-buffers.ts'
+import { release } from '../../net/read-buffers.ts'
 import { ReceiveWindow } from './flow.ts'
 import type { FrameWriter } from './frame-writer.ts'
 import { HeldBytes } from './held-bytes.ts'
 import type { HeaderField } from './hpack-table.ts'
 import { errorCode, errorName } from './protocol.ts'
+import { moveToFrame } from './send-queue.ts'
 import type { SessionStream, StreamOwner } from './session-stream.ts'
 
 /** The direct way in and out; one per stream, see `direct`. */
@@ -255,24 +256,8 @@ export class TunnelHttp2Stream extends Duplex implements SessionStream {
   }
 
   #move(writer: FrameWriter, bytes: number): void {
-    let rest = bytes
-    let done = 0
-    const queue = this.#queue
-    while (rest > 0) {
-      const chunk = queue[done]!
-      const available = chunk.length - this.#sent
-      const part = Math.min(rest, available)
-      writer.payload(part === chunk.length ? chunk : chunk.subarray(this.#sent, this.#sent + part))
-      rest -= part
-      if (part === available) {
-        // What came through node:stream may be a part of something that others still read: only `send` hands over.
-        if (chunk.length >= keptBytes && this.#written === undefined) writer.spend(chunk)
-        done += 1
-        this.#sent = 0
-      } else this.#sent += part
-    }
-    if (done === queue.length) queue.length = 0
-    else if (done > 0) queue.splice(0, done)
+    // What came through node:stream may be a part of something that others still read: only `send` hands over.
+    this.#sent = moveToFrame(writer, this.#queue, this.#sent, bytes, this.#written === undefined)
     this.#queuedBytes -= bytes
   }
 
