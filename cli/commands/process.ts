@@ -9,6 +9,7 @@ import { sleep } from '../../core/base/deadline.ts'
 import { MeshError } from '../../core/base/errors.ts'
 import { createLogger, type Logger } from '../../core/base/log.ts'
 import { allowCollecting, collectWhenQuiet } from '../../core/base/quiet.ts'
+import { allocateYoung } from '../../core/base/young.ts'
 import { giveBackMemory } from '../../core/net/sys-memory.ts'
 
 /** A process that has been built. */
@@ -140,6 +141,7 @@ async function run<R extends Rows>(definition: ProcessDefinition<R>, config: Con
   const log = createLogger({ name: definition.name, ...(typeof level === 'string' ? { level } : {}) })
   dieOnUncaught(log)
   allowCollecting()
+  allocateYoung()
   collectWhenQuiet(giveBackMemory)
   const stop = signalled(log)
   const starting = definition.build(config, { log, build: definition.version })

@@ -30,7 +30,7 @@ export interface SocketReader {
  */
 export function readSocket(socket: Duplex, reader: SocketReader | SocketReader['read']): void {
   const taker = typeof reader === 'function' ? { read: reader } : reader
-  const ahead: SocketInput | undefined = Reflect.get(socket, inputOf)
+  const { [inputOf]: ahead } = socket as Partial<Read>
   const input = ahead ?? new SocketInput(socket, taker)
   if (ahead !== undefined) ahead.handTo(taker)
   else {
@@ -200,17 +200,24 @@ function turnEnds(): void {
 const switches = { buffer: 'kBuffer', callback: 'kBufferCb', generator: 'kBufferGen' } as const
 
 function switchToUserBuffer(socket: Duplex, input: SocketInput): boolean {
-  const handle: unknown = Reflect.get(socket, '_handle')
-  if (typeof handle !== 'object' || handle === null) return false
-  const use: unknown = Reflect.get(handle, 'useUserBuffer')
-  if (found === undefined || !Object.hasOwn(socket, found.buffer)) found = findSwitches(socket)
-  if (typeof use !== 'function' || found === undefined) return false
-  Reflect.set(socket, found.buffer, scratch)
-  Reflect.set(socket, inputOf, input)
-  Reflect.set(socket, found.callback, onUserRead)
-  Reflect.set(socket, found.generator, nextBuffer)
-  use.call(handle, scratch)
+  const inside = socket as unknown as Inside
+  const handle = inside._handle
+  if (typeof handle !== 'object' || handle === null || typeof handle.useUserBuffer !== 'function') return false
+  if (found === undefined || inside[found.buffer] === undefined) found = findSwitches(socket)
+  if (found === undefined) return false
+  // By assignment: Reflect.set takes the slow way through V8, for each connection.
+  inside[found.buffer] = scratch
+  inside[inputOf] = input
+  inside[found.callback] = onUserRead
+  inside[found.generator] = nextBuffer
+  handle.useUserBuffer(scratch)
   return true
+}
+
+/** What a socket of Node is made of, as far as it is used here. */
+interface Inside {
+  readonly _handle?: { readonly useUserBuffer?: (buffer: Buffer) => void } | null
+  [key: symbol]: unknown
 }
 
 type Switches = Readonly<Record<keyof typeof switches, symbol>>

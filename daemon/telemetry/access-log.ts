@@ -1,5 +1,6 @@
 // The fields of the access log: one line per connection, at its end, with ztunnel's field names. Pure; telemetry.ts writes it.
 import type { MeshError } from '../../core/base/errors.ts'
+import { quoted } from '../../core/base/log.ts'
 import { formatIdentity } from '../../core/identity/spiffe.ts'
 import { workloadIdentity } from '../../core/model/canonical.ts'
 import type { Workload } from '../../core/model/types.ts'
@@ -61,6 +62,27 @@ export function closeFields(
     duration: `${Math.round(durationMs)}ms`,
     ...(error === undefined ? {} : { error: error.message, code: error.code }),
   }
+}
+
+/** `connectionFields` and `closeFields` of a connection without an error, as the members of a JSON object: most lines are these. */
+export function completeMembers(facts: ConnectionFacts, bytes: ByteCounts, durationMs: number): string {
+  const { source, destination, via, dryRun } = facts
+  const hbone = destination.hboneAddress
+  const tunnelled = hbone === undefined ? '' : `,"dst.hbone_addr":"${formatSocketAddress(hbone)}"`
+  const passed = via === undefined ? '' : viaMembers(via)
+  const wouldRefuse = dryRun === undefined ? '' : `,"policy.dry_run":${quoted(dryRun)}`
+  const ends = `"src.addr":"${formatSocketAddress(source.address)}","dst.addr":"${formatSocketAddress(destination.address)}"`
+  const outbound = facts.reporter === 'source'
+  const sent = outbound ? bytes.received : bytes.sent
+  const received = outbound ? bytes.sent : bytes.received
+  const totals = `,"bytes_sent":${sent},"bytes_recv":${received},"duration":"${Math.round(durationMs)}ms"`
+  return `${ends}${tunnelled}${passed}${wouldRefuse}${totals}`
+}
+
+function viaMembers({ waypoint, peer }: NonNullable<ConnectionFacts['via']>): string {
+  const name = `,"via.waypoint":${quoted(waypoint)}`
+  if (peer === undefined) return name
+  return `${name},"via.addr":"${formatSocketAddress(peer.address)}","via.identity":${quoted(formatIdentity(peer.identity))}`
 }
 
 function workloadFields(

@@ -1,6 +1,6 @@
 // What stays the same for all connections of one caller, one called and one service: labels, the constant fields of the access
 // log, counters. Found by the objects of the model, so that a short connection formats next to nothing. Owned by Telemetry.
-import type { Logger } from '../../core/base/log.ts'
+import { type LineWriter, type Logger, lineWriter } from '../../core/base/log.ts'
 import type { Identity } from '../../core/identity/spiffe.ts'
 import type { Service, Workload } from '../../core/model/types.ts'
 import { pairFields } from './access-log.ts'
@@ -10,9 +10,14 @@ import type { Series, SeriesTable } from './series.ts'
 /** Beyond it all are found anew, which also lets go of workloads that left the model. */
 const maxPairs = 4_096
 
+/** The message of the line that each connection ends with. */
+export const completed = 'connection complete'
+
 export class Pair {
   /** Writes lines with the fields that both ends and the service give. */
   readonly log: Logger
+  /** Writes the line of a connection without an error, given its members; whether the level is on is asked before. */
+  readonly complete: LineWriter
   readonly #facts: ConnectionFacts
   readonly #table: SeriesTable
   readonly #clusterName: string
@@ -23,6 +28,7 @@ export class Pair {
     this.#table = table
     this.#clusterName = clusterName
     this.log = log.child(pairFields(facts, clusterName))
+    this.complete = lineWriter(this.log, 'info', completed)
   }
 
   /** The counters of connections that have no error. */

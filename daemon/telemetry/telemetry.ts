@@ -4,9 +4,9 @@ import { Bag, type Bagged } from '../../core/base/bag.ts'
 import { errorOutcome, type MeshError } from '../../core/base/errors.ts'
 import type { Logger } from '../../core/base/log.ts'
 import type { MetricSet } from '../../core/base/metrics.ts'
-import { type ByteCounts, closeFields, connectionFields } from './access-log.ts'
+import { type ByteCounts, closeFields, completeMembers, connectionFields } from './access-log.ts'
 import type { ConnectionFacts } from './labels.ts'
-import { type Pair, Pairs } from './pairs.ts'
+import { completed, type Pair, Pairs } from './pairs.ts'
 import { type Series, SeriesTable } from './series.ts'
 
 export interface TelemetryOptions {
@@ -93,10 +93,14 @@ export class Telemetry {
     const series = error === undefined ? entry.series : pair.failedSeries(errorOutcome(error).flag)
     series.add('closed', 1)
     if (error !== undefined) series.add('failed', 1)
-    const level = error === undefined ? 'info' : 'error'
-    if (!this.#log.isLevelEnabled(level)) return
-    const fields = { ...connectionFields(facts), ...closeFields(facts, bytes, this.#now() - entry.startedAt, error) }
-    pair.log[level](fields, 'connection complete')
+    const durationMs = this.#now() - entry.startedAt
+    if (error === undefined) {
+      if (this.#log.isLevelEnabled('info')) pair.complete(completeMembers(facts, bytes, durationMs))
+      return
+    }
+    if (!this.#log.isLevelEnabled('error')) return
+    const fields = { ...connectionFields(facts), ...closeFields(facts, bytes, durationMs, error) }
+    pair.log.error(fields, completed)
   }
 }
 
