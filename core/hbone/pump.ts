@@ -207,7 +207,10 @@ class Direction implements SocketReader {
   }
 
   read(chunk: Buffer, input: SocketInput): void {
-    this.data(input.keep(chunk))
+    const target = this.#target
+    if (!this.#stopped && target instanceof TunnelHttp2Stream && target.sendCopy(chunk)) {
+      this.#pump.count(this, chunk.length)
+    } else this.data(input.keep(chunk))
   }
 
   data(chunk: Buffer): void {

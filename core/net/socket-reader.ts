@@ -50,6 +50,11 @@ export function readAhead(socket: Duplex): void {
   switchToUserBuffer(socket, input)
 }
 
+/** The chunk itself where that is all of it. */
+export function partOf(chunk: Buffer, start: number, end: number): Buffer {
+  return start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end)
+}
+
 class Ahead implements SocketReader {
   readonly chunks: Buffer[] = []
   readonly #socket: Duplex
@@ -125,6 +130,15 @@ export class SocketInput {
     if (pooled !== undefined) return pooled
     const copy = Buffer.allocUnsafe(length)
     copy.set(slice)
+    return copy
+  }
+
+  /** As `keep`, of a part of what was read: without a view for what is copied anyway. */
+  keepPart(chunk: Buffer, start: number, end: number): Buffer {
+    const length = end - start
+    if (this.#reading === 'own' || length >= keptBytes) return this.keep(partOf(chunk, start, end))
+    const copy = Buffer.allocUnsafe(length)
+    chunk.copy(copy, 0, start, end)
     return copy
   }
 

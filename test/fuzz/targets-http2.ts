@@ -25,8 +25,8 @@ function parsed(chunks: readonly Buffer[]): string {
   const at = (...parts: readonly unknown[]) => void events.push(parts.map(String).join(' '))
   const handler: FrameHandler = {
     dataBegins: (id, bytes) => at('data', id, bytes),
-    data: (chunk) => {
-      body += chunk.toString('hex')
+    data: (chunk, start, to) => {
+      body += chunk.toString('hex', start, to)
     },
     dataEnds: (end, padding) => {
       at('end', end, padding, body)

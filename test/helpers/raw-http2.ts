@@ -109,7 +109,8 @@ export class RawPeer implements FrameHandler {
     this.#current = streamId
   }
 
-  data(chunk: Buffer): void {
+  data(whole: Buffer, start: number, end: number): void {
+    const chunk = whole.subarray(start, end)
     this.received.set(this.#current, (this.received.get(this.#current) ?? 0) + chunk.length)
   }
 

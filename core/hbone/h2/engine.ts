@@ -238,8 +238,9 @@ export class Engine<S extends SessionStream> {
 
   readonly #frames: FrameHandler = {
     dataBegins: (streamId, bytes) => this.#dataBegins(streamId, bytes),
-    data: (chunk) => {
-      if (this.#current !== undefined && this.#input !== undefined) this.#current.receive(this.#input.keep(chunk))
+    data: (chunk, start, end) => {
+      const input = this.#input
+      if (this.#current !== undefined && input !== undefined) this.#current.receive(input.keepPart(chunk, start, end))
     },
     dataEnds: (endStream, padding) => this.#dataEnds(endStream, padding),
     headers: (streamId, endStream, block, start, end) => {

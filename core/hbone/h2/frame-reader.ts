@@ -1,4 +1,4 @@
-// Bytes to frames (RFC 9113 4 and 6): an incremental parser that hands out DATA as slices of what was read, without a copy, and
+// Bytes to frames (RFC 9113 4 and 6): an incremental parser that hands out DATA as parts of what was read, without a copy, and
 // everything else whole. It checks what can be seen in one frame and the order of CONTINUATION; engine.ts does the rest.
 import { errorCode, flag, frameHeaderBytes, frameType, maxStreamId, protocolError, SessionError } from './protocol.ts'
 
@@ -6,8 +6,8 @@ import { errorCode, flag, frameHeaderBytes, frameType, maxStreamId, protocolErro
 export interface FrameHandler {
   /** A DATA frame begins; `bytes` with padding is what flow control counts. */
   dataBegins(streamId: number, bytes: number): void
-  /** Payload of it, as it comes in. */
-  data(chunk: Buffer): void
+  /** Payload of it, as it comes in: the bytes of `chunk` from `start` to `end`. */
+  data(chunk: Buffer, start: number, end: number): void
   /** `padding` counts in flow control and was not handed out. */
   dataEnds(endStream: boolean, padding: number): void
   headers(streamId: number, endStream: boolean, block: Buffer, start: number, end: number): void
@@ -137,7 +137,7 @@ export class FrameReader {
     const bytes = Math.min(this.#left - this.#padding, chunk.length - at)
     if (bytes > 0) {
       this.#left -= bytes
-      this.#handler.data(bytes === chunk.length ? chunk : chunk.subarray(at, at + bytes))
+      this.#handler.data(chunk, at, at + bytes)
       at += bytes
     }
     if (this.#left <= this.#padding) {

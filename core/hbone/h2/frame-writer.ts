@@ -22,11 +22,14 @@ interface Slab {
 }
 
 export interface Batch {
+  readonly bytes: number
   readonly parts: readonly Buffer[]
   /** Chunks that can be released when it was written. */
   readonly spent: readonly Buffer[]
   readonly slabs: readonly Slab[]
 }
+
+const nothing: readonly Buffer[] = []
 
 /** The batch is written: nobody reads its parts any more. Whoever cannot tell just does not say it. */
 export function written({ slabs }: Batch): void {
@@ -66,11 +69,12 @@ export class FrameWriter {
   /** Everything since the last call. */
   take(): Batch {
     this.#cut()
-    const taken = { parts: this.#parts, spent: this.#spent, slabs: this.#slabs }
+    const spent = this.#spent.length === 0 ? nothing : this.#spent
+    const taken = { bytes: this.#bytes, parts: this.#parts, spent, slabs: this.#slabs }
     this.#parts = []
     this.#slabs = []
     // Never shared with the next batch: what is spent there is not written yet when this one is.
-    this.#spent = []
+    if (spent !== nothing) this.#spent = []
     this.#bytes = 0
     return taken
   }

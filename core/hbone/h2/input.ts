@@ -1,15 +1,15 @@
 // Where the bytes of a session come from: a socket, a stream of another session, or any other Duplex. Called by engine.ts.
 import type { Duplex } from 'node:stream'
 import { keepSlice, release } from '../../net/read-buffers.ts'
-import { readSocket } from '../../net/socket-reader.ts'
+import { partOf, readSocket } from '../../net/socket-reader.ts'
 import { TunnelHttp2Stream } from './stream.ts'
 
 export interface Input {
-  /** A buffer that outlives the call, with the bytes of `slice`, which is a part of what was read; to be released. */
-  keep(slice: Buffer): Buffer
+  /** A buffer that outlives the call, with the bytes of `chunk` from `start` to `end`; to be released. */
+  keepPart(chunk: Buffer, start: number, end: number): Buffer
 }
 
-/** Hands out `first`, which was read of it before and is nobody else's, and then what `source` reads. A chunk is valid during the call only; `input.keep` makes it, or a slice of it, last. */
+/** Hands out `first`, which was read of it before and is nobody else's, and then what `source` reads. A chunk is valid during the call only; `input.keepPart` makes a part of it last. */
 export function readInput(
   source: Duplex,
   first: Buffer | undefined,
@@ -29,4 +29,4 @@ export function readInput(
 }
 
 /** Of chunks that are handed over: each slice that is kept is one more user of the same memory. */
-const owned: Input = { keep: keepSlice }
+const owned: Input = { keepPart: (chunk, start, end) => keepSlice(partOf(chunk, start, end)) }

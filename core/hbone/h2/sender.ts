@@ -3,7 +3,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { keepSlice, release } from '../../net/read-buffers.ts'
-import { FrameWriter, written } from './frame-writer.ts'
+import { type Batch, FrameWriter, written } from './frame-writer.ts'
 import { defaultFrameBytes, defaultWindow, maxWindow } from './protocol.ts'
 import type { SessionStream } from './session-stream.ts'
 import { TunnelHttp2Stream } from './stream.ts'
@@ -19,6 +19,9 @@ const quantumBytes = 64 * 1_024
 const smallBytes = 16 * 1_024
 /** So many small ones, then one large: none starves. */
 const smallPerLarge = 16
+/** A message up to this size does not wait in the queue of its stream, as long as no more than `copiedPerTurn` came that way in a turn. */
+const copiedBytes = 2_048
+const copiedPerTurnBytes = 32 * 1_024
 /** Control frames for a peer that does not read end the session here. */
 const maxBacklogBytes = 2 * 1_024 * 1_024
 
@@ -34,11 +37,17 @@ export class Sender {
   readonly #onSent: (bytes: number) => void
   #window = defaultWindow
   #onTheWay = 0
+  /** On their way to the kernel, the oldest first. */
+  readonly #batches: Batch[] = []
   #writes = 0
   /** DATA waits for the socket. */
   #full = false
   #scheduled = false
   #stopped = false
+  /** Messages of this turn. */
+  #messages = 0
+  /** The last turn had one message: the next one need not wait for company. */
+  #alone = true
   #small: SessionStream[] = []
   #large: SessionStream[] = []
 
@@ -78,6 +87,28 @@ export class Sender {
     this.wake()
   }
 
+  /**
+   * A short message whose stream has nothing in its queue goes into the frames at once; false where it has to wait. Where messages
+   * come one by one it leaves at once, too, and what the end of the turn costs is paid while the peer is at work.
+   */
+  copy(stream: SessionStream, chunk: Buffer): boolean {
+    const { length } = chunk
+    const { writer } = this
+    if (length > copiedBytes || length > stream.sendWindow || length > this.#window || this.#stopped) return false
+    if (this.#full || writer.bytes >= copiedPerTurnBytes) return false
+    if (this.#onTheWay + writer.bytes + length > maxOnTheWayBytes) return false
+    writer.data(stream.id, length, false)
+    writer.payload(chunk)
+    stream.sendWindow -= length
+    this.#window -= length
+    this.#onSent(length)
+    this.#messages += 1
+    const first = !this.#scheduled
+    this.wake()
+    if (first && this.#alone && this.#tunnel === undefined) this.#write()
+    return true
+  }
+
   /** Something is in `writer`: it leaves at the end of this turn. */
   wake(): void {
     if (this.#scheduled || this.#stopped) return
@@ -104,6 +135,8 @@ export class Sender {
     if (this.#stopped) return
     if (this.#tunnel !== undefined) this.#onTheWay = this.#tunnel.queuedBytes
     this.#fill()
+    this.#alone = this.#messages <= 1
+    this.#messages = 0
     if (this.#stopped) return
     if (this.#onTheWay + this.writer.bytes > maxBacklogBytes) this.#onBacklog()
     else this.#write()
@@ -129,6 +162,7 @@ export class Sender {
   #send(stream: SessionStream, budget: number): void {
     const bytes = stream.sendTo(this.writer, budget, this.maxFrameBytes)
     this.#window -= bytes
+    this.#messages += 1
     this.#onSent(bytes)
     stream.listed = false
     if (stream.queuedBytes > 0 && stream.sendWindow > 0) {
@@ -139,30 +173,34 @@ export class Sender {
   }
 
   #write(): void {
-    const { bytes } = this.writer
-    if (bytes === 0) return
+    if (this.writer.bytes === 0) return
     this.#writes += 1
     const batch = this.writer.take()
-    const { parts, spent } = batch
+    const { parts } = batch
     if (this.#tunnel !== undefined) {
-      passOn(this.#tunnel, parts, spent)
+      passOn(this.#tunnel, parts, batch.spent)
       return
     }
     const socket = this.#socket
-    this.#onTheWay += bytes
-    const done = () => {
-      this.#onTheWay -= bytes
-      if (this.#releases) {
-        written(batch)
-        for (const chunk of spent) release(chunk)
-      }
-      this.#drained()
-    }
+    this.#onTheWay += batch.bytes
+    this.#batches.push(batch)
     const last = parts.length - 1
     if (last > 0) socket.cork()
     for (let at = 0; at < last; at += 1) socket.write(parts[at]!)
-    socket.write(parts[last]!, done)
+    socket.write(parts[last]!, this.#written)
     if (last > 0) socket.uncork()
+  }
+
+  /** The oldest batch is out of our hands. One function for all of them: there is one for each message. */
+  readonly #written = (): void => {
+    const batch = this.#batches.shift()
+    if (batch === undefined) return
+    this.#onTheWay -= batch.bytes
+    if (this.#releases) {
+      written(batch)
+      for (const chunk of batch.spent) release(chunk)
+    }
+    this.#drained()
   }
 
   #drained(): void {

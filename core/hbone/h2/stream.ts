@@ -123,6 +123,13 @@ export class TunnelHttp2Stream extends Duplex implements SessionStream {
     this.#owner.ready(this)
   }
 
+  /** As `send` of a short message that nothing stands before, which stays the caller's; false where it has to be kept and sent. */
+  sendCopy(chunk: Buffer): boolean {
+    if (this.destroyed || this.#localEnded || this.#resetCode !== undefined) return false
+    if (this.#queuedBytes > 0 || this.#finished !== undefined) return false
+    return this.#owner.copy(this, chunk)
+  }
+
   // ---- node:stream --------------------------------------------------------------------------------------------------
 
   override _read(): void {

@@ -167,6 +167,7 @@ export class Streams<S extends SessionStream> {
 
   readonly #owner: StreamOwner<S> = {
     ready: (stream) => this.#sender.ready(stream),
+    copy: (stream, chunk) => this.#sender.copy(stream, chunk),
     reset: (stream, code) => this.reset(stream, code),
     completed: (stream) => this.release(stream),
     windowBytes: () => this.#hooks.windowBytes(),

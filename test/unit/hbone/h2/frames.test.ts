@@ -16,7 +16,8 @@ class Recorder implements FrameHandler {
     this.#data = []
   }
 
-  data(chunk: Buffer): void {
+  data(whole: Buffer, start: number, end: number): void {
+    const chunk = whole.subarray(start, end)
     this.#data.push(Buffer.from(chunk))
   }
 
