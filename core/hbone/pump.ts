@@ -206,11 +206,15 @@ class Direction implements SocketReader {
     this.#target.uncork()
   }
 
-  read(chunk: Buffer, input: SocketInput): void {
+  readPart(buffer: Buffer, length: number): boolean {
     const target = this.#target
-    if (!this.#stopped && target instanceof TunnelHttp2Stream && target.sendCopy(chunk)) {
-      this.#pump.count(this, chunk.length)
-    } else this.data(input.keep(chunk))
+    if (this.#stopped || !(target instanceof TunnelHttp2Stream) || !target.sendCopy(buffer, length)) return false
+    this.#pump.count(this, length)
+    return true
+  }
+
+  read(chunk: Buffer, input: SocketInput): void {
+    this.data(input.keep(chunk))
   }
 
   data(chunk: Buffer): void {

@@ -21,6 +21,8 @@ const scratch = Buffer.allocUnsafeSlow(64 * 1_024)
 export interface SocketReader {
   /** `chunk` is valid during the call only; `input.keep` makes it, or a slice of it, last. */
   read(chunk: Buffer, input: SocketInput): void
+  /** The same of the first `length` bytes of `buffer`, without a view of them; false where `read` shall follow. */
+  readPart?(buffer: Buffer, length: number): boolean
 }
 
 /**
@@ -156,7 +158,8 @@ export class SocketInput {
   take(bytes: number, buffer: Buffer): boolean {
     this.#reading = this.#slab === undefined ? 'scratch' : 'slab'
     this.#kept = false
-    this.#reader.read(buffer.subarray(0, bytes), this)
+    const reader = this.#reader
+    if (reader.readPart?.(buffer, bytes) !== true) reader.read(buffer.subarray(0, bytes), this)
     if (this.#kept) this.#used += bytes
     this.#reading = 'own'
     const slab = this.#slab

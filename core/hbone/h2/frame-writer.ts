@@ -96,6 +96,14 @@ export class FrameWriter {
     this.#header(length, frameType.data, endStream ? flag.endStream : 0, streamId, length <= copiedBytes ? length : 0)
   }
 
+  /** A DATA frame with the first `length` bytes of a buffer, which is copied. */
+  shortData(streamId: number, buffer: Buffer, length: number): void {
+    this.#header(length, frameType.data, 0, streamId, length)
+    buffer.copy(this.#slab, this.#at, 0, length)
+    this.#at += length
+    this.#bytes += length
+  }
+
   payload(chunk: Buffer): void {
     const { length } = chunk
     if (length <= copiedBytes) {

@@ -91,21 +91,18 @@ export class Sender {
    * A short message whose stream has nothing in its queue goes into the frames at once; false where it has to wait. Where messages
    * come one by one it leaves at once, too, and what the end of the turn costs is paid while the peer is at work.
    */
-  copy(stream: SessionStream, chunk: Buffer): boolean {
-    const { length } = chunk
+  copy(stream: SessionStream, buffer: Buffer, length: number): boolean {
     const { writer } = this
     if (length > copiedBytes || length > stream.sendWindow || length > this.#window || this.#stopped) return false
     if (this.#full || writer.bytes >= copiedPerTurnBytes) return false
     if (this.#onTheWay + writer.bytes + length > maxOnTheWayBytes) return false
-    writer.data(stream.id, length, false)
-    writer.payload(chunk)
+    writer.shortData(stream.id, buffer, length)
     stream.sendWindow -= length
     this.#window -= length
-    this.#onSent(length)
     this.#messages += 1
-    const first = !this.#scheduled
+    if (this.#alone && !this.#scheduled && this.#tunnel === undefined) this.#write()
+    this.#onSent(length)
     this.wake()
-    if (first && this.#alone && this.#tunnel === undefined) this.#write()
     return true
   }
 

@@ -40,8 +40,8 @@ export interface SessionStream {
 export interface StreamOwner<S> {
   /** There is something to send, or the end of it. */
   ready(stream: S): void
-  /** Puts a short chunk into the frames of this turn; false where it has to wait like any other. The chunk stays the caller's. */
-  copy(stream: S, chunk: Buffer): boolean
+  /** Puts the first `length` bytes of a buffer into the frames of this turn; false where they have to wait like any others. */
+  copy(stream: S, buffer: Buffer, length: number): boolean
   /** RST_STREAM; the stream is closed. */
   reset(stream: S, code: number): void
   /** Both sides ended. */

@@ -123,11 +123,14 @@ export class TunnelHttp2Stream extends Duplex implements SessionStream {
     this.#owner.ready(this)
   }
 
-  /** As `send` of a short message that nothing stands before, which stays the caller's; false where it has to be kept and sent. */
-  sendCopy(chunk: Buffer): boolean {
+  /**
+   * As `send`, of the first `length` bytes of a buffer that stays the caller's: for a short message that nothing stands before. False
+   * where it has to be kept and sent.
+   */
+  sendCopy(buffer: Buffer, length: number): boolean {
     if (this.destroyed || this.#localEnded || this.#resetCode !== undefined) return false
     if (this.#queuedBytes > 0 || this.#finished !== undefined) return false
-    return this.#owner.copy(this, chunk)
+    return this.#owner.copy(this, buffer, length)
   }
 
   // ---- node:stream --------------------------------------------------------------------------------------------------

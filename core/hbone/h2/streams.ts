@@ -167,7 +167,7 @@ export class Streams<S extends SessionStream> {
 
   readonly #owner: StreamOwner<S> = {
     ready: (stream) => this.#sender.ready(stream),
-    copy: (stream, chunk) => this.#sender.copy(stream, chunk),
+    copy: (stream, buffer, length) => this.#sender.copy(stream, buffer, length),
     reset: (stream, code) => this.reset(stream, code),
     completed: (stream) => this.release(stream),
     windowBytes: () => this.#hooks.windowBytes(),
