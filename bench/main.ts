@@ -69,7 +69,7 @@ async function warmUp(targets: readonly Target[], signal: AbortSignal): Promise<
   for (const target of targets.filter(({ name }) => !name.endsWith('-uncaptured'))) {
     const bulk = { kind: 'bulk', ...target.destination('bulk'), streams: 2, direction: 'both' } as const
     try {
-      await target.wrk({ connections: 64, seconds: 3, fresh: true })
+      await target.wrk({ connections: 64, seconds: 2, fresh: true })
       await target.wrk({ connections: 32, seconds: 1 })
       await target.generator.run({ ...bulk, warmMs: 0, ms: 300 })
     } catch (error: unknown) {

@@ -55,6 +55,7 @@ export async function runScenarios<T extends Named>(plan: RunPlan<T>): Promise<O
   for (const scenario of plan.scenarios) {
     const targets = plan.targets.filter(({ name }) => scenario.uncaptured || !name.endsWith('-uncaptured'))
     const began = performance.now()
+    if (scenario.leadIn > 0) for (const target of targets) await leadIn(scenario, target, plan)
     if (scenario.how === 'together') await Promise.all(targets.map((target) => one(scenario, target, 0)))
     else {
       const rounds = scenario.how === 'once' ? 1 : plan.rounds
@@ -65,6 +66,21 @@ export async function runScenarios<T extends Named>(plan: RunPlan<T>): Promise<O
     plan.progress(`${scenario.name}: ${((performance.now() - began) / 1_000).toFixed(1)} s`)
   }
   return { samples, failures }
+}
+
+/** Nobody counts it; where a failure lasts, the rounds tell. */
+async function leadIn<T extends Named>(scenario: Runnable<T>, target: T, plan: RunPlan<T>): Promise<void> {
+  plan.signal.throwIfAborted()
+  const { settings } = plan
+  const run = async (): Promise<void> => {
+    for await (const _ of scenario.run(target, { ...settings, seconds: scenario.leadIn * settings.seconds }));
+  }
+  try {
+    await abortable(run(), plan.signal, interrupted)
+  } catch (error: unknown) {
+    plan.signal.throwIfAborted()
+    plan.progress(`${scenario.name} ${target.name}: lead-in: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }
 
 function interrupted(): MeshError {

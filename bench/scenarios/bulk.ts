@@ -12,6 +12,7 @@ function bulk(streams: number, direction: Direction): Scenario {
     quick: direction !== 'both',
     uncaptured: direction !== 'both',
     how: 'rounds',
+    leadIn: 1,
     async *run(target, { seconds }) {
       const plan = {
         kind: 'bulk',
@@ -36,6 +37,7 @@ const beside: Scenario = {
   quick: false,
   uncaptured: false,
   how: 'rounds',
+  leadIn: 1,
   async *run(target, settings) {
     const plan = { ...openLoopPlan(target, { ...settings, rate: messagesPerSecond }), connections: 8 }
     const second = target.secondGenerator

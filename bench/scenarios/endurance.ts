@@ -22,6 +22,7 @@ const memory: Scenario = {
   quick: false,
   uncaptured: false,
   how: 'once',
+  leadIn: 0,
   async *run(target) {
     if (target.processes() === undefined) return
     const empty = await settled(target)
@@ -83,6 +84,7 @@ const churn: Scenario = {
   quick: false,
   uncaptured: false,
   how: 'together',
+  leadIn: 0,
   async *run(target, { churnMinutes }) {
     const before = target.processes() === undefined ? undefined : weigh(target)
     const plan = { kind: 'churn', rate: churnPerSecond, ms: churnMinutes * 60_000 } as const

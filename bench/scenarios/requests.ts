@@ -14,6 +14,7 @@ function requests(connections: number): Scenario {
     quick: connections > 1,
     uncaptured: connections === 32,
     how: 'rounds',
+    leadIn: 1,
     async *run(target, settings) {
       const { report, samples } = await withCpu(target, { connections, seconds: wholeSeconds(settings) })
       yield { metric: 'rate', value: requestsPerSecond(report), unit: 'requests/s', better: 'higher' }
@@ -29,6 +30,7 @@ const connections: Scenario = {
   quick: true,
   uncaptured: true,
   how: 'rounds',
+  leadIn: 2,
   async *run(target, settings) {
     const plan = { connections: 64, seconds: wholeSeconds(settings), fresh: true }
     const { report, samples } = await withCpu(target, plan)
@@ -48,6 +50,7 @@ const openLoop: Scenario = {
   quick: false,
   uncaptured: false,
   how: 'rounds',
+  leadIn: 1,
   async *run(target, settings) {
     const report = await target.generator.run(openLoopPlan(target, settings))
     yield* latencies(report)

@@ -19,6 +19,8 @@ export interface Scenario {
   readonly uncaptured: boolean
   /** `rounds`: all subjects in turn, again and again; `once`: all in turn, a single time; `together`: all at the same time. */
   readonly how: 'rounds' | 'once' | 'together'
+  /** So many times its length it runs before the first of the rounds, uncounted: code is compiled for this kind of work then. */
+  readonly leadIn: number
   /** Samples as they are found, so that those before a failure count. */
   run(target: Target, settings: RunSettings): AsyncIterable<Sample>
 }

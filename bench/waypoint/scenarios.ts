@@ -18,6 +18,7 @@ function scenario(name: string, group: string, quick: boolean, way: Way): Scenar
     quick,
     uncaptured: false,
     how: 'rounds',
+    leadIn: 1,
     async *run(target: Target, settings: RunSettings) {
       const before = target.cpu()
       const report = await way(target, Math.max(1, Math.round(settings.seconds)))

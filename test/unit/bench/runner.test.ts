@@ -11,7 +11,7 @@ const settings = { seconds: 1, rate: 1, churnMinutes: 1 }
 const sample = { metric: 'rate', value: 1, unit: '', better: 'higher' } as const
 
 function scenario(over: Partial<Runnable<Target>>): Runnable<Target> {
-  const base = { name: 'x', group: 'x', quick: true, uncaptured: false, how: 'rounds' } as const
+  const base = { name: 'x', group: 'x', quick: true, uncaptured: false, how: 'rounds', leadIn: 0 } as const
   return {
     ...base,
     async *run() {
@@ -44,6 +44,25 @@ t.test('rounds are interleaved and each begins with another subject', async (t) 
   )
   t.same(inTurn([1, 2, 3], 4), [2, 3, 1])
   t.same(inTurn([], 4), [])
+})
+
+t.test('a lead-in runs everybody once before the first round, longer and uncounted', async (t) => {
+  const seen: string[] = []
+  const { samples, failures } = await runScenarios(
+    plan([
+      scenario({
+        leadIn: 2,
+        async *run({ name }, { seconds }) {
+          seen.push(`${name} ${seconds}`)
+          if (seconds === 2 && name === 'haproxy') throw new Error('not yet')
+          yield sample
+        },
+      }),
+    ]),
+  )
+  t.same(seen.slice(0, 4), ['culvert 2', 'haproxy 2', 'culvert 1', 'haproxy 1'])
+  t.equal(samples.length, 6)
+  t.same(failures, [], 'what fails there is told if it lasts')
 })
 
 t.test('peers without capture run where the scenario wants them', async (t) => {
