@@ -39,11 +39,15 @@ export function rules(family: AddressFamily): readonly TableRules[] {
     },
     {
       // A connection that the daemon opened towards the application carries the caller's address. Its replies must
-      // come back to the daemon: remembered as a connmark, restored on the reply, routed locally by table 100
-      // (routes.ts).
+      // come back to the daemon, routed locally by table 100 (routes.ts). The socket that the application accepts takes
+      // the mark of the SYN, so that each reply is routed once (sysctls.ts); where it does not, as with SYN cookies, a
+      // connmark remembers it, and each reply is routed again.
       table: 'mangle',
       chains: {
-        PREROUTING: [`-m mark --mark ${proxyMark} -j CONNMARK --set-xmark ${replyMark}`],
+        PREROUTING: [
+          `-m mark --mark ${proxyMark} -j CONNMARK --set-xmark ${replyMark}`,
+          `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark ${proxyMark} -j MARK --set-xmark ${replyMark}`,
+        ],
         OUTPUT: [`-m connmark --mark ${replyMark} -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff`],
       },
     },
@@ -51,6 +55,7 @@ export function rules(family: AddressFamily): readonly TableRules[] {
       table: 'nat',
       chains: {
         PREROUTING: [
+          `-p tcp -m mark --mark ${replyMark} -j ACCEPT`,
           `${notLoopback} -p tcp -m tcp ! --dport ${ports.hbone} ${notProxy} -j REDIRECT --to-ports ${ports.inboundPlaintext}`,
         ],
         OUTPUT: [

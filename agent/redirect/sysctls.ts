@@ -1,5 +1,5 @@
 // Kernel settings of a captured namespace (DESIGN §4): source-preserving connects to one port need fast reuse of
-// closed ports and many of them, and listener hand-over needs request migration. Pure; apply.ts reads and writes.
+// closed ports and many of them, listener hand-over needs request migration, replies to the daemon need its mark. Pure; apply.ts reads and writes.
 
 /** Path under /proc/sys → value, single spaces. */
 export type Sysctls = Readonly<Record<string, string>>
@@ -9,6 +9,8 @@ const names = {
   portRange: 'net/ipv4/ip_local_port_range',
   reservedPorts: 'net/ipv4/ip_local_reserved_ports',
   migrateRequests: 'net/ipv4/tcp_migrate_req',
+  /** On: an accepted socket has the mark of the SYN that it comes from, and its packets are routed by it (rules.ts). */
+  acceptMark: 'net/ipv4/tcp_fwmark_accept',
   /**
    * Off: a connection that conntrack meets in its middle, because it is older than the capture, goes on untracked and undiverted.
    * On, its next packet would count as new and be diverted to a listener that does not know it. Matching only SYN in the rules
@@ -36,6 +38,7 @@ export function desiredSysctls(before: Sysctls, workloadPorts: readonly number[]
   const wanted: Record<string, string> = {}
   if (before[names.timeWaitReuse] !== undefined) wanted[names.timeWaitReuse] = '1'
   if (before[names.migrateRequests] !== undefined) wanted[names.migrateRequests] = '1'
+  if (before[names.acceptMark] !== undefined) wanted[names.acceptMark] = '1'
   if (before[names.pickUp] !== undefined) wanted[names.pickUp] = '0'
   const range = before[names.portRange]
   if (range !== undefined) {

@@ -54,7 +54,7 @@ export function trace(netns: string): string {
       .filter((line) => !line.startsWith('#') && !/^(\*|:[A-Z]+ ACCEPT|COMMIT|$)/.test(line))
       .join('\n')
   const settings = [
-    ...['tcp_tw_reuse', 'ip_local_port_range', 'ip_local_reserved_ports', 'tcp_migrate_req'].map(
+    ...['tcp_tw_reuse', 'ip_local_port_range', 'ip_local_reserved_ports', 'tcp_migrate_req', 'tcp_fwmark_accept'].map(
       (name) => `ipv4/${name}`,
     ),
     'netfilter/nf_conntrack_tcp_loose',

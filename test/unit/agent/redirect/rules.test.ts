@@ -20,6 +20,7 @@ COMMIT
 :CULVERT_PREROUTING - [0:0]
 :CULVERT_OUTPUT - [0:0]
 -A CULVERT_PREROUTING -m mark --mark 0x539/0xfff -j CONNMARK --set-xmark 0x111/0xfff
+-A CULVERT_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x539/0xfff -j MARK --set-xmark 0x111/0xfff
 -I PREROUTING 1 -j CULVERT_PREROUTING
 -A CULVERT_OUTPUT -m connmark --mark 0x111/0xfff -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff
 -I OUTPUT 1 -j CULVERT_OUTPUT
@@ -27,6 +28,7 @@ COMMIT
 *nat
 :CULVERT_PREROUTING - [0:0]
 :CULVERT_OUTPUT - [0:0]
+-A CULVERT_PREROUTING -p tcp -m mark --mark 0x111/0xfff -j ACCEPT
 -A CULVERT_PREROUTING ! -d 127.0.0.1/32 -p tcp -m tcp ! --dport 15008 -m mark ! --mark 0x539/0xfff -j REDIRECT --to-ports 15006
 -I PREROUTING 1 -j CULVERT_PREROUTING
 -A CULVERT_OUTPUT ! -o lo -p udp -m mark ! --mark 0x539/0xfff -m udp --dport 53 -j REDIRECT --to-ports 15053

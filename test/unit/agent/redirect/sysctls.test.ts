@@ -12,15 +12,16 @@ const range = 'net/ipv4/ip_local_port_range'
 const reserved = 'net/ipv4/ip_local_reserved_ports'
 
 t.test(
-  'a kernel with its defaults gets fast reuse, migration, no pick-up, and a wide range without the mesh and workload ports',
+  'a kernel with its defaults gets fast reuse, migration, marks that are accepted, no pick-up, and a wide range without the mesh and workload ports',
   async (t) => {
     const before = parseSysctls(
-      'net/ipv4/tcp_tw_reuse=2\nnet/ipv4/ip_local_port_range=32768\t60999\nnet/ipv4/ip_local_reserved_ports=\nnet/ipv4/tcp_migrate_req=0\nnet/netfilter/nf_conntrack_tcp_loose=1\n',
+      'net/ipv4/tcp_tw_reuse=2\nnet/ipv4/ip_local_port_range=32768\t60999\nnet/ipv4/ip_local_reserved_ports=\nnet/ipv4/tcp_migrate_req=0\nnet/ipv4/tcp_fwmark_accept=0\nnet/netfilter/nf_conntrack_tcp_loose=1\n',
     )
     const wanted = desiredSysctls(before, [8080, 15090, 18080])
     t.same(wanted, {
       'net/ipv4/tcp_tw_reuse': '1',
       'net/ipv4/tcp_migrate_req': '1',
+      'net/ipv4/tcp_fwmark_accept': '1',
       'net/netfilter/nf_conntrack_tcp_loose': '0',
       [range]: '10240 65535',
       [reserved]: '8080,15000-15099,18080',
