@@ -1,5 +1,6 @@
 // What both inbound ways ask: may this connection in, and how is the application reached so that it sees its caller.
 // data-plane.ts asks `refusal` again for live connections after a change of the model.
+import type { CancelSignal } from '../core/base/cancel.ts'
 import type { MeshError } from '../core/base/errors.ts'
 import { type Arrival, admit, showsCaller } from '../core/decide/inbound.ts'
 import type { Snapshot } from '../core/model/snapshot.ts'
@@ -42,7 +43,7 @@ export function toApplication(
   served: Served,
   source: SocketAddress,
   to: SocketAddress,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): ConnectRequest {
   const base = { workload: served.local, to, signal }
   return showsCaller(source.address, to.address)

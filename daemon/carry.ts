@@ -2,6 +2,7 @@
 // handlers say how to establish and what the caller sees of a failure.
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { CancelSignal } from '../core/base/cancel.ts'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
 import { type PumpWatcher, startPump } from '../core/hbone/pump.ts'
 import type { SocketAddress } from '../core/net/address.ts'
@@ -111,7 +112,7 @@ export function watchClient(client: Socket, connection: Connection): void {
 }
 
 /** The same for a caller at the other end of a tunnel. */
-export function watchPeer(signal: AbortSignal, connection: Connection): void {
+export function watchPeer(signal: CancelSignal, connection: Connection): void {
   const gone = (): void =>
     connection.close(new MeshError('ABORTED', 'the peer gave up before the application answered'))
   if (signal.aborted) gone()

@@ -5,6 +5,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Bag, type Bagged } from '../core/base/bag.ts'
+import { Cancellation, type CancelSignal } from '../core/base/cancel.ts'
 import { deadlineTimer } from '../core/base/deadline.ts'
 import { MeshError } from '../core/base/errors.ts'
 import type { Identity } from '../core/identity/spiffe.ts'
@@ -35,7 +36,7 @@ export interface Peer {
 type State =
   | {
       readonly kind: 'connecting'
-      readonly abort: AbortController
+      readonly abort: Cancellation
       readonly timer: NodeJS.Timeout
       readonly cleanups: (() => void)[]
     }
@@ -69,7 +70,7 @@ export class Connection implements Bagged {
     this.facts = facts
     this.startedAt = startedAt
     const timer = setTimeout(timedOut, timeoutMs, this, timeoutMs)
-    this.#state = { kind: 'connecting', abort: new AbortController(), timer, cleanups: [] }
+    this.#state = { kind: 'connecting', abort: new Cancellation(), timer, cleanups: [] }
   }
 
   /** What it takes of the open files of this process. */
@@ -82,8 +83,11 @@ export class Connection implements Bagged {
   }
 
   /** Aborted by `close` while the connection is being made. */
-  get signal(): AbortSignal {
-    return this.#state.kind === 'connecting' ? this.#state.abort.signal : AbortSignal.abort(this.closeReason)
+  get signal(): CancelSignal {
+    if (this.#state.kind === 'connecting') return this.#state.abort
+    const over = new Cancellation()
+    over.abort(this.closeReason)
+    return over
   }
 
   /** Calls back once the connection is made or closed, whichever is first. */

@@ -2,6 +2,7 @@
 // stream or plain socket → copy → report. Called by the listeners of served-workload.ts.
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { CancelSignal } from '../core/base/cancel.ts'
 import { backoff, sleep } from '../core/base/deadline.ts'
 import { type ErrorCode, MeshError } from '../core/base/errors.ts'
 import { outboundLimits, refuseOutbound, sourceAddressFor } from '../core/decide/outbound.ts'
@@ -189,7 +190,7 @@ function anotherEndpoint(outgoing: Outgoing, tried: ReadonlySet<string>): Path |
   return other.kind === 'refuse' ? undefined : other
 }
 
-async function open(outgoing: Outgoing, path: Path, tried: ReadonlySet<string>, signal: AbortSignal): Promise<Duplex> {
+async function open(outgoing: Outgoing, path: Path, tried: ReadonlySet<string>, signal: CancelSignal): Promise<Duplex> {
   const { plane, served, report } = outgoing
   report.service = path.service
   report.destination = path.workload

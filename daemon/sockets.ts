@@ -1,6 +1,7 @@
 // Every TCP socket of the data plane: listeners inside a workload's network namespace and marked connections out of it.
 // DataPlane gets this interface; tests hand in loopback sockets, the worker hands in NamespaceSockets.
 import net from 'node:net'
+import type { CancelSignal } from '../core/base/cancel.ts'
 import { MeshError } from '../core/base/errors.ts'
 import type { LocalWorkload } from '../core/feed/handoff.ts'
 import { marks } from '../core/model/ports.ts'
@@ -22,7 +23,7 @@ export interface ConnectRequest {
   readonly bind?: string
   /** The source address is not the workload's own: the caller's address is shown to the application. */
   readonly transparent: boolean
-  readonly signal: AbortSignal
+  readonly signal: CancelSignal
 }
 
 export interface Sockets {

@@ -1,4 +1,5 @@
 // Waiting with an end: deadlines, abortable promises, backoff and sleep. Every wait in the mesh goes through one of these.
+import { abortSignalOf, type CancelSignal } from './cancel.ts'
 import { MeshError } from './errors.ts'
 
 const longestTimerMs = 2 ** 31 - 1
@@ -7,16 +8,16 @@ const longestTimerMs = 2 ** 31 - 1
  * A signal that aborts after `ms` milliseconds, or earlier with `signal`. Its timer does not keep the process alive.
  * The reason is a `TimeoutError` DOMException, or the reason of `signal`.
  */
-export function deadline(ms: number, signal?: AbortSignal): AbortSignal {
+export function deadline(ms: number, signal?: CancelSignal): AbortSignal {
   const timeout = AbortSignal.timeout(Math.min(longestTimerMs, Math.max(0, Math.ceil(ms))))
-  return signal === undefined ? timeout : AbortSignal.any([timeout, signal])
+  return signal === undefined ? timeout : AbortSignal.any([timeout, abortSignalOf(signal)])
 }
 
 /**
  * Settles as `promise` does, or rejects with `onAbort()` as soon as `signal` aborts. The promise itself goes on; a later
  * rejection of it is not reported as unhandled.
  */
-export function abortable<T>(promise: Promise<T>, signal: AbortSignal, onAbort: () => MeshError): Promise<T> {
+export function abortable<T>(promise: Promise<T>, signal: CancelSignal, onAbort: () => MeshError): Promise<T> {
   if (signal.aborted) {
     promise.catch(() => {})
     return Promise.reject(onAbort())
@@ -47,7 +48,7 @@ export function deadlineTimer(ms: number, late: () => void): NodeJS.Timeout | un
 }
 
 /** Waits; rejects with ABORTED when `signal` aborts. The timer keeps the process alive. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(ms: number, signal?: CancelSignal): Promise<void> {
   const aborted = () => new MeshError('ABORTED', 'the wait was cancelled', { cause: signal?.reason })
   if (signal?.aborted) return Promise.reject(aborted())
   return new Promise((resolve, reject) => {

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { Bag, type Bagged } from '../base/bag.ts'
+import type { CancelSignal } from '../base/cancel.ts'
 import { asMeshError, MeshError } from '../base/errors.ts'
 import { clientTls, type TlsCredentials, verifyServerIdentity } from '../identity/tls.ts'
 import { formatSocketAddress } from '../net/address.ts'
@@ -227,7 +228,7 @@ export class ClientSession {
    * Sends a CONNECT and waits for its answer. Throws `Unanswered` where another session may try, else a MeshError by the
    * status. Uses the place that `reserve` took.
    */
-  open(request: TunnelRequest, signal: AbortSignal): Promise<OpenedTunnel> {
+  open(request: TunnelRequest, signal: CancelSignal): Promise<OpenedTunnel> {
     let stream: TunnelHttp2Stream | undefined
     try {
       stream = this.#session.request(requestFields(request))
@@ -244,7 +245,7 @@ export class ClientSession {
     return this.#answer(stream, request.authority, signal)
   }
 
-  #answer(stream: TunnelHttp2Stream, authority: string, signal: AbortSignal): Promise<OpenedTunnel> {
+  #answer(stream: TunnelHttp2Stream, authority: string, signal: CancelSignal): Promise<OpenedTunnel> {
     return new Promise((resolve, reject) => {
       const settle = (error: MeshError | undefined) => {
         clearTimeout(late)
@@ -352,7 +353,7 @@ export class ClientSession {
   }
 }
 
-function abortReason(signal: AbortSignal): MeshError {
+function abortReason(signal: CancelSignal): MeshError {
   const reason: unknown = signal.reason
   return reason instanceof MeshError ? reason : new MeshError('ABORTED', 'the tunnel was no longer wanted')
 }

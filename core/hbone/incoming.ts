@@ -1,4 +1,5 @@
 // One CONNECT that waits for its answer. Made by server-session.ts, answered by the owner of the TunnelServer.
+import { Cancellation, type CancelSignal } from '../base/cancel.ts'
 import type { Identity } from '../identity/spiffe.ts'
 import type { SocketAddress } from '../net/address.ts'
 import type { Http2Session } from './h2/session.ts'
@@ -23,7 +24,7 @@ export class Http2IncomingConnect implements IncomingConnect {
   readonly local: SocketAddress
   readonly #session: Http2Session
   readonly #stream: TunnelHttp2Stream
-  #abort: AbortController | undefined
+  #abort: Cancellation | undefined
   #answered = false
 
   constructor(session: Http2Session, stream: TunnelHttp2Stream, facts: ConnectFacts) {
@@ -36,10 +37,10 @@ export class Http2IncomingConnect implements IncomingConnect {
     this.#stream.once('close', this.#gone)
   }
 
-  get signal(): AbortSignal {
-    this.#abort ??= new AbortController()
+  get signal(): CancelSignal {
+    this.#abort ??= new Cancellation()
     if (!this.#answered && this.#stream.destroyed) this.#abort.abort()
-    return this.#abort.signal
+    return this.#abort
   }
 
   get answered(): boolean {

@@ -1,4 +1,5 @@
 // What the pool has for one key: its sessions that take streams, and who waits for one. Owned by pool.ts.
+import type { CancelSignal } from '../base/cancel.ts'
 import type { MeshError } from '../base/errors.ts'
 import type { ClientSession } from './client.ts'
 import { timer } from './limits.ts'
@@ -56,7 +57,7 @@ export class Place {
    * `patienceMs`.
    */
   wait(
-    signal: AbortSignal,
+    signal: CancelSignal,
     aborted: () => MeshError,
     patienceMs: number | undefined,
     impatient: () => MeshError,

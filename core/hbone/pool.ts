@@ -1,6 +1,7 @@
 // The client end of tunnels: sessions shared per key, one connect at a time per key, retired in time. Owned by each data
 // worker of the daemon and by the waypoint; the socket (namespace, mark, source address) is the owner's to dial.
 import type { Socket } from 'node:net'
+import type { CancelSignal } from '../base/cancel.ts'
 import { abortable, deadline } from '../base/deadline.ts'
 import { Drain } from '../base/drain.ts'
 import { asMeshError, MeshError } from '../base/errors.ts'
@@ -66,7 +67,7 @@ export class TunnelPool {
    * TUNNEL_H2, IDENTITY_INVALID, CERTIFICATE_UNAVAILABLE, LIMIT_REACHED, DRAINING, ABORTED or the reason of `signal`, or what
    * `dial` throws.
    */
-  async connect(key: TunnelKey, request: TunnelRequest, signal: AbortSignal): Promise<OpenedTunnel> {
+  async connect(key: TunnelKey, request: TunnelRequest, signal: CancelSignal): Promise<OpenedTunnel> {
     let seen = 0
     for (let attempt = 1; ; attempt += 1) {
       const session = await this.#acquire(key, request, signal)
@@ -101,7 +102,7 @@ export class TunnelPool {
   }
 
   /** A session on which a place for one stream is taken; the caller must open it. */
-  #acquire(key: TunnelKey, request: TunnelRequest, signal: AbortSignal): ClientSession | Promise<ClientSession> {
+  #acquire(key: TunnelKey, request: TunnelRequest, signal: CancelSignal): ClientSession | Promise<ClientSession> {
     if (signal.aborted) throw aborted(signal)
     if (this.#closed.signal.aborted) throw closing()
     const id = placeId(key)
@@ -240,7 +241,7 @@ function closing(): MeshError {
   return new MeshError('DRAINING', 'the tunnel pool is closing')
 }
 
-function aborted(signal: AbortSignal): MeshError {
+function aborted(signal: CancelSignal): MeshError {
   const reason: unknown = signal.reason
   return reason instanceof MeshError ? reason : new MeshError('ABORTED', 'the tunnel was no longer wanted')
 }

@@ -1,6 +1,7 @@
 // The narrow interface of the tunnel: what daemon and waypoint know of it. The engine behind it (server.ts, client.ts) may
 // be replaced without touching them.
 import type { Duplex } from 'node:stream'
+import type { CancelSignal } from '../base/cancel.ts'
 import type { Identity } from '../identity/spiffe.ts'
 import type { SocketAddress } from '../net/address.ts'
 
@@ -31,7 +32,7 @@ export interface IncomingConnect {
   /** The address and port on which the tunnel's TCP connection arrived. */
   readonly local: SocketAddress
   /** Aborted when the peer resets the stream or the session ends before the answer. */
-  readonly signal: AbortSignal
+  readonly signal: CancelSignal
   /** Answers 200 and returns the stream. */
   accept(headers?: TunnelHeaders): TunnelStream
   /** Answers 400 (malformed), 401 (denied) or 503 (could not connect) and ends the stream. */

@@ -1,5 +1,6 @@
 // The certificates of one data plane, as they are handed over: TLS contexts by identity, and waiting for one that is on its way. Keys
 // stay in memory here; CertificateCache makes, renews and stores them. Owned by each data worker of a daemon and by a waypoint.
+import type { CancelSignal } from '../base/cancel.ts'
 import { abortable, deadline } from '../base/deadline.ts'
 import { MeshError } from '../base/errors.ts'
 import type { IssuedCertificate } from './certificate.ts'
@@ -58,7 +59,7 @@ export class Certificates {
   }
 
   /** Resolves once `identity` can be presented. Rejects with CERTIFICATE_UNAVAILABLE when `signal` aborts, or in time. */
-  async wait(identity: string, outer: AbortSignal): Promise<void> {
+  async wait(identity: string, outer: CancelSignal): Promise<void> {
     if (this.context(identity) !== undefined) return
     const signal = deadline(waitMs, outer)
     while (this.context(identity) === undefined) {

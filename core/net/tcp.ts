@@ -1,6 +1,7 @@
 // What every TCP socket of the data planes has in common, whoever made its descriptor: how it listens, how it connects, what a failure
 // means to an operator. Called by the sockets of the daemon and of the waypoint.
 import type { Server, Socket } from 'node:net'
+import type { CancelSignal } from '../base/cancel.ts'
 import { MeshError } from '../base/errors.ts'
 import { formatSocketAddress, type SocketAddress } from './address.ts'
 import { closeDescriptor } from './sys.ts'
@@ -53,7 +54,7 @@ function tuneSocket(socket: Socket): void {
 }
 
 /** Connects a fresh socket. The socket is destroyed when the wait fails. */
-export function connectSocket(socket: Socket, to: SocketAddress, signal: AbortSignal): Promise<Socket> {
+export function connectSocket(socket: Socket, to: SocketAddress, signal: CancelSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const done = (): void => {
       socket.off('connect', onConnect)

@@ -1,6 +1,7 @@
 // Sockets for the direct ring: every model address is a loopback port, and each socket says the addresses that it would have
 // in a real namespace. Capture is played: the original destination is handed in. Used by direct-world.ts.
 import net from 'node:net'
+import type { CancelSignal } from '../../core/base/cancel.ts'
 import { MeshError } from '../../core/base/errors.ts'
 import type { LocalWorkload } from '../../core/feed/handoff.ts'
 import { ports } from '../../core/model/ports.ts'
@@ -65,7 +66,12 @@ export class Fabric {
   }
 
   /** A connection from `from` to what listens at `door`, which sees it as addressed to `local` and, captured, to `original`. */
-  async connect(door: SocketAddress, from: string, signal: AbortSignal, original?: SocketAddress): Promise<net.Socket> {
+  async connect(
+    door: SocketAddress,
+    from: string,
+    signal: CancelSignal,
+    original?: SocketAddress,
+  ): Promise<net.Socket> {
     const port = this.#listeners.get(formatSocketAddress(door))
     if (port === undefined) {
       const cause = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
@@ -85,7 +91,7 @@ export class Fabric {
   }
 
   /** Over the played wire: what a packet to `to` meets there. */
-  async deliver(to: SocketAddress, from: string, signal: AbortSignal): Promise<net.Socket> {
+  async deliver(to: SocketAddress, from: string, signal: CancelSignal): Promise<net.Socket> {
     if (to.port === ports.hbone || !this.captured.has(to.address)) return await this.connect(to, from, signal)
     return await this.connect({ address: to.address, port: ports.inboundPlaintext }, from, signal, to)
   }

@@ -143,7 +143,7 @@ t.test('a connection that is not made in time is given up', async (t) => {
   const connections = registry({ connectTimeoutMs: 1, establishTimeoutMs: 60_000 })
   const inbound = connections.register(factsOf(owner()))
   const outbound = connections.register(factsOf(owner('other'), 'outbound'))
-  await new Promise((resolve) => inbound.signal.addEventListener('abort', resolve))
+  await new Promise<void>((resolve) => inbound.signal.addEventListener('abort', resolve))
   t.match(inbound.closeReason, { code: 'CONNECT_FAILED', message: /application did not answer within 1 ms/ })
   t.equal(outbound.state, 'connecting')
   outbound.finish()
