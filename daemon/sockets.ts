@@ -14,6 +14,8 @@ export interface ListenAt {
   /** `0.0.0.0` or `::`. */
   readonly address: string
   readonly port: number
+  /** So many listeners share the port, for a rush of connections; one without it. */
+  readonly listeners?: number
 }
 
 export interface ConnectRequest {
@@ -31,8 +33,11 @@ export interface Sockets {
   open(workload: LocalWorkload): void
   /** Forgets the namespace; existing sockets live on. */
   close(workload: LocalWorkload): void
-  /** Resolves with a listening server. Rejects with a system error whose `code` says why (`EAFNOSUPPORT`: no IPv6 here). */
-  listen(workload: LocalWorkload, at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<net.Server>
+  /**
+   * Resolves with what listens now. Rejects with a system error whose `code` says why (`EAFNOSUPPORT`: no IPv6 here); nothing listens
+   * then.
+   */
+  listen(workload: LocalWorkload, at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<readonly net.Server[]>
   /** Resolves once connected. Rejects with CONNECT_FAILED, or with the signal's reason. */
   connectTcp(request: ConnectRequest): Promise<net.Socket>
   /** The other end of a socket; undefined once it is gone. */
@@ -79,13 +84,26 @@ export class NamespaceSockets implements Sockets {
     throw new MeshError('SYSTEM_CALL', `the network namespace of ${workload.uid} is not open (any more)`)
   }
 
-  async listen(workload: LocalWorkload, at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<net.Server> {
-    const v6Only = familyOf(at.address) === 'ipv6'
+  async listen(
+    workload: LocalWorkload,
+    { address, port, listeners = 1 }: ListenAt,
+    onSocket: (socket: net.Socket) => void,
+  ): Promise<readonly net.Server[]> {
+    const v6Only = familyOf(address) === 'ipv6'
     // Shared with the other workers, with the one that replaces this one, and with the next daemon while this one drains.
     const accepted = { keepAlive: acceptedKeepAlive }
-    const options = { ...at, mark: marks.proxy, reusePort: true, v6Only, accepted }
-    const descriptor = this.namespaceOf(workload).run(() => tcpListener(options))
-    return await listening(net.createServer({ allowHalfOpen: true }, onSocket), descriptor)
+    const options = { address, port, mark: marks.proxy, reusePort: true, v6Only, accepted }
+    const servers: net.Server[] = []
+    try {
+      while (servers.length < listeners) {
+        const descriptor = this.namespaceOf(workload).run(() => tcpListener(options))
+        servers.push(await listening(net.createServer({ allowHalfOpen: true }, onSocket), descriptor))
+      }
+      return servers
+    } catch (error: unknown) {
+      for (const server of servers) server.close()
+      throw error
+    }
   }
 
   async connectTcp(request: ConnectRequest): Promise<net.Socket> {

@@ -31,9 +31,10 @@ export interface ServedWorkloadDeps {
 
 /**
  * libuv takes one connection of a listener in a turn of the event loop, and a turn has costs of its own: a wait, a write to the tunnel.
- * The kernel spreads a rush over those that share the port (measured: a sixth more new connections per second with eight).
+ * The kernel spreads a rush over those that share the port (measured: a sixth more new connections per second; eight bring little more,
+ * and each one takes a descriptor and some memory in every workload).
  */
-const outboundListeners = 8
+const outboundListeners = 4
 /** How long after its connections a session may end. */
 const cutMs = 500
 /** Refusals of tunnels whose lines are told apart: what a stranger presents is in the reason. */
@@ -86,11 +87,9 @@ export class ServedWorkload implements Served {
     plane.sockets.open(local)
     const served = new ServedWorkload(deps, local)
     try {
-      for (let count = 0; count < outboundListeners; count += 1) {
-        await served.#listen(ports.outbound, (socket) => void handleOutbound(plane, served, socket))
-      }
-      await served.#listen(ports.inboundPlaintext, (socket) => void handleInboundPlaintext(plane, served, socket))
-      await served.#listen(ports.hbone, (socket) => served.#tunnel.accept(socket))
+      await served.#listen(ports.outbound, outboundListeners, (socket) => void handleOutbound(plane, served, socket))
+      await served.#listen(ports.inboundPlaintext, 1, (socket) => void handleInboundPlaintext(plane, served, socket))
+      await served.#listen(ports.hbone, 1, (socket) => served.#tunnel.accept(socket))
       served.#dns = await deps.startDns?.(served)
       return served
     } catch (error: unknown) {
@@ -158,32 +157,33 @@ export class ServedWorkload implements Served {
     sockets.close(this.#local)
   }
 
-  async #listen(port: number, onSocket: (socket: Socket) => void): Promise<void> {
+  async #listen(port: number, listeners: number, onSocket: (socket: Socket) => void): Promise<void> {
     const accept = (socket: Socket): void => {
       // Whoever owns the socket later listens too; until then an early reset must not be an uncaught error.
       socket.on('error', ignore)
       onSocket(socket)
     }
     const { sockets } = this.#plane
-    this.#keep(await sockets.listen(this.#local, { address: '0.0.0.0', port }, accept))
+    this.#keep(await sockets.listen(this.#local, { address: '0.0.0.0', port, listeners }, accept))
     try {
-      this.#keep(await sockets.listen(this.#local, { address: '::', port }, accept))
+      this.#keep(await sockets.listen(this.#local, { address: '::', port, listeners }, accept))
     } catch (error: unknown) {
       if (!noIpv6.has(systemCode(error) ?? '')) throw error
     }
   }
 
-  #keep(server: Server): void {
-    this.#servers.push(server)
+  #keep(servers: readonly Server[]): void {
+    this.#servers.push(...servers)
     let told = Number.NEGATIVE_INFINITY
-    server.on('error', (error) => {
+    const failed = (error: Error): void => {
       // Not for want of descriptors: then libuv accepts with one that it keeps for this, and closes, without a word.
       this.#plane.refusals.labels([this.uid, 'accept']).add(1)
       const now = performance.now()
       if (now - told < acceptErrorLogMs) return
       told = now
       this.#plane.log.error({ err: error, workload: this.uid }, 'a listener failed to accept a connection')
-    })
+    }
+    for (const server of servers) server.on('error', failed)
   }
 }
 

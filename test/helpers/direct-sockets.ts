@@ -115,10 +115,14 @@ export class FabricSockets implements Sockets {
 
   close(): void {}
 
-  async listen(workload: LocalWorkload, at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<net.Server> {
+  async listen(
+    workload: LocalWorkload,
+    at: ListenAt,
+    onSocket: (socket: net.Socket) => void,
+  ): Promise<readonly net.Server[]> {
     const family = familyOf(at.address)
     const addresses = workload.addresses.filter((address) => familyOf(address) === family)
-    return await this.#fabric.listen(addresses, at.port, onSocket)
+    return [await this.#fabric.listen(addresses, at.port, onSocket)]
   }
 
   async connectTcp(request: ConnectRequest): Promise<net.Socket> {

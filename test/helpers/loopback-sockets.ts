@@ -47,13 +47,17 @@ export class LoopbackSockets implements Sockets {
 
   close(): void {}
 
-  async listen(workload: LocalWorkload, at: ListenAt, onSocket: (socket: net.Socket) => void): Promise<net.Server> {
+  async listen(
+    workload: LocalWorkload,
+    at: ListenAt,
+    onSocket: (socket: net.Socket) => void,
+  ): Promise<readonly net.Server[]> {
     const family = familyOf(at.address)
     const own = workload.addresses.find((address) => familyOf(address) === family)
     if (own === undefined && family === 'ipv6') {
       throw Object.assign(new Error('IPv6 is disabled here'), { code: 'EAFNOSUPPORT' })
     }
-    return await this.serve({ address: own ?? `${workload.uid} without IPv4`, port: at.port }, onSocket)
+    return [await this.serve({ address: own ?? `${workload.uid} without IPv4`, port: at.port }, onSocket)]
   }
 
   /** A server at a mesh address: an application, or a listener of a data plane. */

@@ -43,10 +43,15 @@ t.test(
     sockets.open(local)
     t.teardown(() => sockets.close(local))
     const accepted = Promise.withResolvers<Socket>()
-    const server = await sockets.listen(local, { address: '0.0.0.0', port }, (socket) => accepted.resolve(socket))
-    t.teardown(() => server.close())
+    const at = { address: '0.0.0.0', port, listeners: 3 }
+    const servers = await sockets.listen(local, at, (socket) => accepted.resolve(socket))
+    t.teardown(() => {
+      for (const server of servers) server.close()
+    })
     // State, Recv-Q, Send-Q (the backlog), local address
-    const listening = space.exec('ss', '-Hltn', `sport = :${port}`).trim().split(/\s+/)
+    const lines = space.exec('ss', '-Hltn', `sport = :${port}`).trim().split('\n')
+    t.equal(lines.length, 3, 'a rush is spread over listeners that share the port')
+    const listening = lines[0]!.split(/\s+/)
     const limit = Number(space.exec('cat', '/proc/sys/net/core/somaxconn'))
     t.equal(Number(listening[2]), Math.min(4096, limit))
     const client = await sockets.connectTcp({
