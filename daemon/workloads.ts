@@ -14,7 +14,9 @@ import { handleConnect } from './inbound.ts'
 import { handleInboundPlaintext } from './inbound-plaintext.ts'
 import { handleOutbound } from './outbound.ts'
 import type { Plane } from './plane.ts'
+import { RushWatch, rushListeners } from './rush.ts'
 import type { Served } from './served.ts'
+import type { ListenAt } from './sockets.ts'
 
 /** The DNS server of one workload, or whatever else stops with it. */
 export interface Stoppable {
@@ -29,12 +31,6 @@ export interface ServedWorkloadDeps {
   readonly startDns: ((served: ServedWorkload) => Promise<Stoppable>) | undefined
 }
 
-/**
- * libuv takes one connection of a listener in a turn of the event loop, and a turn has costs of its own: a wait, a write to the tunnel.
- * The kernel spreads a rush over those that share the port (measured: a sixth more new connections per second; eight bring little more,
- * and each one takes a descriptor and some memory in every workload).
- */
-const outboundListeners = 4
 /** How long after its connections a session may end. */
 const cutMs = 500
 /** Refusals of tunnels whose lines are told apart: what a stranger presents is in the reason. */
@@ -51,6 +47,7 @@ export class ServedWorkload implements Served {
   readonly #servers: Server[] = []
   readonly #tunnel: TunnelServer
   readonly #refusals = new Repeats({ maxKeys: maxRefusalKeys })
+  readonly #rush = new RushWatch()
   #local: LocalWorkload
   #model: Workload | undefined
   #dns: Stoppable | undefined
@@ -87,9 +84,15 @@ export class ServedWorkload implements Served {
     plane.sockets.open(local)
     const served = new ServedWorkload(deps, local)
     try {
-      await served.#listen(ports.outbound, outboundListeners, (socket) => void handleOutbound(plane, served, socket))
-      await served.#listen(ports.inboundPlaintext, 1, (socket) => void handleInboundPlaintext(plane, served, socket))
-      await served.#listen(ports.hbone, 1, (socket) => served.#tunnel.accept(socket))
+      await served.#listen({ port: ports.outbound }, (socket) => {
+        if (served.#rush.begins(performance.now())) void served.#spread()
+        void handleOutbound(plane, served, socket)
+      })
+      await served.#listen(
+        { port: ports.inboundPlaintext },
+        (socket) => void handleInboundPlaintext(plane, served, socket),
+      )
+      await served.#listen({ port: ports.hbone }, (socket) => served.#tunnel.accept(socket))
       served.#dns = await deps.startDns?.(served)
       return served
     } catch (error: unknown) {
@@ -157,22 +160,41 @@ export class ServedWorkload implements Served {
     sockets.close(this.#local)
   }
 
-  async #listen(port: number, listeners: number, onSocket: (socket: Socket) => void): Promise<void> {
+  /**
+   * libuv takes one connection of a listener in a turn of the event loop, and a turn has costs of its own: a wait, a write to the
+   * tunnel. The kernel spreads a rush over listeners that share the port (measured: a sixth more new connections per second). They
+   * stay: whoever rushed once does it again.
+   */
+  async #spread(): Promise<void> {
+    const plane = this.#plane
+    const onSocket = (socket: Socket): void => void handleOutbound(plane, this, socket)
+    try {
+      await this.#listen({ port: ports.outbound, listeners: rushListeners }, onSocket)
+    } catch (error: unknown) {
+      plane.log.warn({ err: error, workload: this.uid }, 'no more listeners for a rush of connections; one goes on')
+    }
+  }
+
+  async #listen(at: Omit<ListenAt, 'address'>, onSocket: (socket: Socket) => void): Promise<void> {
     const accept = (socket: Socket): void => {
       // Whoever owns the socket later listens too; until then an early reset must not be an uncaught error.
       socket.on('error', ignore)
       onSocket(socket)
     }
     const { sockets } = this.#plane
-    this.#keep(await sockets.listen(this.#local, { address: '0.0.0.0', port, listeners }, accept))
+    this.#keep(await sockets.listen(this.#local, { ...at, address: '0.0.0.0' }, accept))
     try {
-      this.#keep(await sockets.listen(this.#local, { address: '::', port, listeners }, accept))
+      this.#keep(await sockets.listen(this.#local, { ...at, address: '::' }, accept))
     } catch (error: unknown) {
       if (!noIpv6.has(systemCode(error) ?? '')) throw error
     }
   }
 
   #keep(servers: readonly Server[]): void {
+    if (this.#stopped !== undefined) {
+      for (const server of servers) server.close()
+      return
+    }
     this.#servers.push(...servers)
     let told = Number.NEGATIVE_INFINITY
     const failed = (error: Error): void => {

@@ -52,6 +52,8 @@ export class LoopbackSockets implements Sockets {
     at: ListenAt,
     onSocket: (socket: net.Socket) => void,
   ): Promise<readonly net.Server[]> {
+    // No port can be shared here.
+    if (at.listeners !== undefined) return []
     const family = familyOf(at.address)
     const own = workload.addresses.find((address) => familyOf(address) === family)
     if (own === undefined && family === 'ipv6') {
