@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { CancelSignal } from '../core/base/cancel.ts'
 import { asMeshError, MeshError } from '../core/base/errors.ts'
-import { type PumpWatcher, prepareCopy, startPump } from '../core/hbone/pump.ts'
+import { type PumpWatcher, startPump } from '../core/hbone/pump.ts'
 import type { SocketAddress } from '../core/net/address.ts'
 import { readAhead } from '../core/net/socket-reader.ts'
 import type { Connection, ConnectionFacts } from './connections.ts'
@@ -103,7 +103,6 @@ export function originalOf(
 
 /** A caller that gives up while its connection is being made cancels the making. An orderly end of its input does not. */
 export function watchClient(client: Socket, connection: Connection): void {
-  prepareCopy(client)
   readAhead(client)
   const gone = (): void =>
     connection.close(new MeshError('ABORTED', 'the caller went away while it was being connected'))
