@@ -5,6 +5,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asMeshError, MeshError } from '../../core/base/errors.ts'
 import type { PumpWatcher } from '../../core/hbone/pump.ts'
+import { readSocket } from '../../core/net/socket-reader.ts'
 import { resetSocket } from '../../core/net/sys.ts'
 
 /** Bytes copied; read it while the copy runs. */
@@ -111,6 +112,7 @@ class Direction {
   readonly #count: (bytes: number) => void
   readonly #onDone: () => void
   readonly #onFailure: (error: MeshError) => void
+  #stopped = false
   #corked = false
   #ended = false
   done = false
@@ -140,6 +142,8 @@ class Direction {
     if (source.errored !== null) this.#failed(source.errored)
     else if (source.destroyed) this.#closed()
     else if (source.readableEnded) this.#end()
+    // The daemon has read what it accepts ahead: there is no 'data' of such a socket any more.
+    else if (source instanceof Socket) readSocket(source, (chunk) => this.#read(chunk))
     else source.on('data', this.#data).resume()
   }
 
@@ -147,6 +151,7 @@ class Direction {
     const source = this.#source
     source.off('error', this.#failed)
     source.off('close', this.#closed)
+    this.#stopped = true
     source.off('data', this.#data)
     source.off('end', this.#end)
     this.#target.off('drain', this.#drained)
@@ -158,6 +163,10 @@ class Direction {
     if (!this.#corked) return
     this.#corked = false
     this.#target.uncork()
+  }
+
+  #read(chunk: Buffer): void {
+    if (!this.#stopped) this.#data(Buffer.from(chunk))
   }
 
   readonly #data = (chunk: Buffer): void => {
