@@ -14,8 +14,8 @@ function program(module: string): string {
     .then(([got, old]) => console.log('${module}', got.${name} === old.${name} ? 'old' : 'new'))`
 }
 
-async function run(code: string, preloaded: boolean): Promise<string> {
-  const words = ['--disable-warning=ExperimentalWarning', '-e', code]
+async function run(code: string, preloaded: boolean, options: readonly string[] = []): Promise<string> {
+  const words = ['--disable-warning=ExperimentalWarning', ...options, '-e', code]
   // As daemons get it, and without what tap would preload.
   const env = { PATH: process.env['PATH'], NODE_OPTIONS: preloaded ? `--import=${preload}` : '' }
   return (await promisify(execFile)(process.execPath, words, { env })).stdout
@@ -37,4 +37,23 @@ t.test('what the old engine has no part in stays as it is', async (t) => {
   const code = `Promise.all(['limits', 'types'].map((name) => import('${file('core/hbone/')}' + name + '.ts')))
     .then(([limits]) => console.log(typeof limits.defaultLimits))`
   t.equal(await run(code, true), 'object\n')
+})
+
+/** Two daemons and what one connection between them echoes. */
+const echoed = `
+  const { echo, echoing, server, vip } = await import('${file('test/helpers/daemon-scene.ts')}')
+  const { memberOf, PlaneWorld, service, workload } = await import('${file('test/helpers/plane-world.ts')}')
+  const world = await PlaneWorld.create()
+  const [near, far] = [world.host(), world.host()]
+  const client = workload('client', '10.0.1.1')
+  const called = workload('server', server.address, { services: [memberOf('server', vip.port, server.port)] })
+  world.apply([client, called, service('server', vip.address, vip.port)])
+  await world.serve(near, client)
+  await world.serve(far, called)
+  await world.sockets.serve(server, echoing)
+  console.log(await echo(await world.sockets.captureOutbound('10.0.1.1', vip), 'carried'))
+  process.exit(0)`
+
+t.test('daemons on the old engine carry bytes', async (t) => {
+  t.equal(await run(echoed, true, ['--input-type=module']), 'carried\n')
 })
