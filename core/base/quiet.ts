@@ -10,16 +10,31 @@ const leastWorkMs = 30
 const mostWorkMs = 250
 /** Up to here everything is collected, code that is not needed included (20 ms); above, a collection as V8 does them. */
 const thoroughBytes = 32 * 1024 * 1024
+/**
+ * A thread that has worked so long in all is likely to go on with this work after a pause, and a collection costs it what V8 has
+ * compiled (measured: three times as many instructions for each new connection in the second after one). So its pause has to be longer.
+ */
+const warmMs = 10_000
+const warmPauseMs = 60_000
 
 /** Decides when. Pure. */
 export class QuietWatch {
   #workedMs = 0
   #neededMs = leastWorkMs
+  #inAllMs = 0
+  #pauseMs = 0
+
+  get #warm(): boolean {
+    return this.#inAllMs >= warmMs
+  }
 
   /** @param share of the last `ms` milliseconds that the thread worked */
   worthIt(share: number, ms: number): boolean {
     this.#workedMs += share * ms
-    return share < quietShare && this.#workedMs >= this.#neededMs
+    this.#inAllMs += share * ms
+    this.#pauseMs = share < quietShare ? this.#pauseMs + ms : 0
+    if (this.#pauseMs === 0 || this.#workedMs < this.#neededMs) return false
+    return !this.#warm || this.#pauseMs >= warmPauseMs
   }
 
   /** What cost much pays off only after more work. */
