@@ -14,7 +14,7 @@ const thoroughBytes = 32 * 1024 * 1024
  * A thread that has worked so long in all is likely to go on with this work after a pause, and a collection costs it what V8 has
  * compiled (measured: three times as many instructions for each new connection in the second after one). So its pause has to be longer.
  */
-const warmMs = 10_000
+const warmMs = 6_000
 const warmPauseMs = 60_000
 
 /** Decides when. Pure. */

@@ -28,9 +28,9 @@ t.test('an expensive collection waits for more work than a cheap one', (t) => {
   t.end()
 })
 
-t.test('a thread that has worked for ten seconds in all is collected only after a minute without work', (t) => {
+t.test('a thread that has worked for six seconds in all is collected only after a minute without work', (t) => {
   const watch = new QuietWatch()
-  for (let look = 0; look < 10; look++) t.notOk(watch.worthIt(1, 1000))
+  for (let look = 0; look < 6; look++) t.notOk(watch.worthIt(1, 1000))
   for (let look = 0; look < 59; look++) t.notOk(watch.worthIt(0.001, 1000))
   t.notOk(watch.worthIt(0.1, 1000), 'the pause begins anew')
   for (let look = 0; look < 59; look++) t.notOk(watch.worthIt(0.001, 1000))
