@@ -1,5 +1,6 @@
 // Kernel settings of a captured namespace (DESIGN §4): source-preserving connects to one port need fast reuse of
-// closed ports and many of them, listener hand-over needs request migration, replies to the daemon need its mark. Pure; apply.ts reads and writes.
+// closed ports and many of them, listener hand-over needs request migration, replies to the daemon need its mark. Pure; apply.ts
+// reads and writes.
 
 /** Path under /proc/sys → value, single spaces. */
 export type Sysctls = Readonly<Record<string, string>>

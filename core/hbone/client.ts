@@ -353,7 +353,8 @@ export class ClientSession {
   }
 }
 
-function abortReason(signal: CancelSignal): MeshError {
+/** Why somebody does not want a tunnel any more. */
+export function abortReason(signal: CancelSignal): MeshError {
   const reason: unknown = signal.reason
   return reason instanceof MeshError ? reason : new MeshError('ABORTED', 'the tunnel was no longer wanted')
 }

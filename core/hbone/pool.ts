@@ -8,7 +8,14 @@ import { asMeshError, MeshError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { TlsCredentials } from '../identity/tls.ts'
 import { formatSocketAddress } from '../net/address.ts'
-import { type ClientSession, type OpenedTunnel, openClientSession, type TunnelRequest, Unanswered } from './client.ts'
+import {
+  abortReason,
+  type ClientSession,
+  type OpenedTunnel,
+  openClientSession,
+  type TunnelRequest,
+  Unanswered,
+} from './client.ts'
 import { defaultLimits, type TunnelLimits } from './limits.ts'
 import { Place, placeId } from './place.ts'
 import type { TunnelKey } from './types.ts'
@@ -103,7 +110,7 @@ export class TunnelPool {
 
   /** A session on which a place for one stream is taken; the caller must open it. */
   #acquire(key: TunnelKey, request: TunnelRequest, signal: CancelSignal): ClientSession | Promise<ClientSession> {
-    if (signal.aborted) throw aborted(signal)
+    if (signal.aborted) throw abortReason(signal)
     if (this.#closed.signal.aborted) throw closing()
     const id = placeId(key)
     const { serial } = this.#credentials(key)
@@ -114,7 +121,7 @@ export class TunnelPool {
     const patienceMs = request.patience?.()
     const impatient = () =>
       new MeshError('TUNNEL_TIMEOUT', `no session with ${formatSocketAddress(key.destination)} within ${patienceMs} ms`)
-    const waiting = place.wait(signal, () => aborted(signal), patienceMs, impatient)
+    const waiting = place.wait(signal, () => abortReason(signal), patienceMs, impatient)
     if (!place.connecting) void this.#fill(id, place)
     return waiting
   }
@@ -239,9 +246,4 @@ export class TunnelPool {
 
 function closing(): MeshError {
   return new MeshError('DRAINING', 'the tunnel pool is closing')
-}
-
-function aborted(signal: CancelSignal): MeshError {
-  const reason: unknown = signal.reason
-  return reason instanceof MeshError ? reason : new MeshError('ABORTED', 'the tunnel was no longer wanted')
 }

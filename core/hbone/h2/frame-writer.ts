@@ -3,7 +3,7 @@
 import { errorCode, flag, frameHeaderBytes, frameType } from './protocol.ts'
 
 /** Up to here a copy is cheaper than one more buffer to gather. */
-const copiedBytes = 2_048
+export const copiedBytes = 2_048
 const slabBytes = 16 * 1_024
 /** Enough for the SETTINGS and PING of a session that carries nothing; thousands of them wait at a time. */
 const restingBytes = 512

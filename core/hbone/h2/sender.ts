@@ -3,7 +3,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { keepSlice, release } from '../../net/read-buffers.ts'
-import { type Batch, FrameWriter, written } from './frame-writer.ts'
+import { type Batch, copiedBytes, FrameWriter, written } from './frame-writer.ts'
 import { defaultFrameBytes, defaultWindow, maxWindow } from './protocol.ts'
 import type { SessionStream } from './session-stream.ts'
 import { TunnelHttp2Stream } from './stream.ts'
@@ -19,8 +19,7 @@ const quantumBytes = 64 * 1_024
 const smallBytes = 16 * 1_024
 /** So many small ones, then one large: none starves. */
 const smallPerLarge = 16
-/** A message up to this size does not wait in the queue of its stream, as long as no more than `copiedPerTurn` came that way in a turn. */
-const copiedBytes = 2_048
+/** As long as no more waits for the end of the turn, a short message does not wait in the queue of its stream. */
 const copiedPerTurnBytes = 32 * 1_024
 /** Control frames for a peer that does not read end the session here. */
 const maxBacklogBytes = 2 * 1_024 * 1_024

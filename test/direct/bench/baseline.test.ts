@@ -41,16 +41,8 @@ t.test('what the old engine has no part in stays as it is', async (t) => {
 
 /** Two daemons and what one connection between them echoes. */
 const echoed = `
-  const { echo, echoing, server, vip } = await import('${file('test/helpers/daemon-scene.ts')}')
-  const { memberOf, PlaneWorld, service, workload } = await import('${file('test/helpers/plane-world.ts')}')
-  const world = await PlaneWorld.create()
-  const [near, far] = [world.host(), world.host()]
-  const client = workload('client', '10.0.1.1')
-  const called = workload('server', server.address, { services: [memberOf('server', vip.port, server.port)] })
-  world.apply([client, called, service('server', vip.address, vip.port)])
-  await world.serve(near, client)
-  await world.serve(far, called)
-  await world.sockets.serve(server, echoing)
+  const { echo, scene, vip } = await import('${file('test/helpers/daemon-scene.ts')}')
+  const { world } = await scene({ teardown() {} })
   console.log(await echo(await world.sockets.captureOutbound('10.0.1.1', vip), 'carried'))
   process.exit(0)`
 
